@@ -1,0 +1,68 @@
+# Everything here needs python3 (3.11 or newer) and make; bootstrap.py brings the rest into .venv and node_modules.
+PYTHON ?= python3
+PY := .venv/bin/python
+BOOTSTRAP := $(PYTHON) bootstrap.py
+PYTEST := $(PY) -m pytest
+
+# An installation as it should be, for the checks that judge one. Nothing connects to these addresses.
+PRODUCTION := env -u DEBUG -u DEMO ENV_FILE=/dev/null HTTPS=true TRUST_PROXY=true PROCESSES=2 \
+  ALLOWED_HOSTS=charge.example CSRF_TRUSTED_ORIGINS=https://charge.example \
+  DATABASE_URL=postgresql://evcharge@db.example/evcharge REDIS_URL=redis://bus.example:6379/0 \
+  SECRET_KEY=$$($(PY) -c 'import secrets; print(secrets.token_urlsafe(50))')
+# Defaults, whatever the shell and .env say: enough to load the settings, on a database in memory.
+PLAIN := env -u DEBUG -u DEMO ENV_FILE=/dev/null DATABASE_URL=sqlite://:memory: REDIS_URL= \
+  SECRET_KEY=only-to-load-the-settings-for-checks-0123456789abcdef
+
+.DEFAULT_GOAL := help
+.PHONY: help demo clean-demo run test check format bench lock docs clean
+
+help:  ## This list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
+
+demo:  ## Server, chargers and users with one command; PORT=8081 CHARGERS=20 make demo
+	@$(BOOTSTRAP) run
+	@$(PY) manage.py demo $(ARGS)
+
+clean-demo:  ## Forget the demo's data
+	rm -rf .demo
+
+run:  ## The server with your settings (environment or .env)
+	@$(BOOTSTRAP) run
+	@$(BOOTSTRAP) env
+	@$(PY) manage.py serve $(ARGS)
+
+test: check  ## Checks, then the tests on SQLite and on PostgreSQL with Valkey; ARGS="-k start -x" goes to pytest
+	STACK=embedded $(PYTEST) $(ARGS)
+	STACK=real $(PYTEST) -m "not embedded_only" $(ARGS)
+
+check:  ## Format, lint, types, import rule, migrations, settings, locks, published documents
+	@$(BOOTSTRAP) test
+	$(PY) -m ruff format --check
+	$(PY) -m ruff check
+	$(PLAIN) $(PY) -m mypy
+	$(PLAIN) .venv/bin/lint-imports
+	$(PLAIN) $(PY) manage.py makemigrations --check --dry-run
+	$(PLAIN) $(PY) manage.py check
+	$(PRODUCTION) $(PY) manage.py check --deploy --fail-level WARNING
+	$(BOOTSTRAP) fresh
+	$(PLAIN) $(PY) manage.py export_api_docs --check
+
+format:  ## Mend what `make check` says of format and imports
+	@$(BOOTSTRAP) test
+	$(PY) -m ruff check --fix-only --quiet
+	$(PY) -m ruff format
+
+bench:  ## Measure this machine: messages, memory, latency
+	@$(BOOTSTRAP) test
+	$(PY) -m tests.bench $(ARGS)
+
+lock:  ## Recompile the locks from pyproject.toml; ARGS=--upgrade takes the newest versions
+	$(BOOTSTRAP) lock $(ARGS)
+
+docs:  ## Write the published API documents and .env.example anew from the code
+	@$(BOOTSTRAP) run
+	$(PLAIN) $(PY) manage.py export_api_docs
+
+clean:  ## Remove caches and test artifacts; .venv, node_modules and .demo stay
+	rm -rf .pytest_cache .mypy_cache .ruff_cache .import_linter_cache tests/artifacts
+	find . -name __pycache__ -not -path './.venv/*' -not -path './node_modules/*' -prune -exec rm -rf {} +

@@ -1,0 +1,171 @@
+"""What we can ask of a charger, and the life of such a request: queued → sent → an end.
+
+The row is the command. The bus only tells the socket's process that there is one; a conditional UPDATE lets
+exactly one process send it, and nothing unsent is kept for a charger that comes back later.
+"""
+
+import uuid
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.conf import settings
+from django.contrib.auth.models import AbstractBaseUser
+from django.db import transaction
+from django.db.models import Q
+
+from chargers import bus
+from chargers.errors import ChargerOffline, ChargerPending
+from chargers.events import (
+    ChargerConfigurationChanged,
+    ConfigurationChange,
+    charger_group,
+    command_group,
+    publish,
+    utcnow,
+)
+from chargers.models import Charger, Command
+
+REMOTE_START = "remote_start"
+REMOTE_STOP = "remote_stop"
+UNLOCK_CONNECTOR = "unlock_connector"
+RESET = "reset"
+CHANGE_AVAILABILITY = "change_availability"
+GET_CONFIGURATION = "get_configuration"
+CHANGE_CONFIGURATION = "change_configuration"
+CLEAR_CACHE = "clear_cache"
+TRIGGER_MESSAGE = "trigger_message"
+DATA_TRANSFER = "data_transfer"
+
+Status = Command.Status
+OPEN = (Status.QUEUED, Status.SENT)
+# A late answer may still settle these (E13, E32).
+UNSETTLED = (*OPEN, Status.TIMED_OUT, Status.UNKNOWN)
+
+# Beyond its time-out a command is the sweep's: the process that had it is gone.
+SWEEP_GRACE_S = 10
+
+
+def send_command(
+    *,
+    charger: Charger,
+    action: str,
+    params: dict[str, Any],
+    requested_by: AbstractBaseUser | None = None,
+    command_id: uuid.UUID | None = None,
+) -> Command:
+    """Write the command and wake the process that holds the charger's socket once this is committed.
+
+    Raises ChargerOffline, or ChargerPending for a start or stop before acceptance (OCPP 1.6 §4.2).
+    """
+    if not charger.is_connected:
+        raise ChargerOffline
+    if action in (REMOTE_START, REMOTE_STOP) and charger.registration != Charger.Registration.ACCEPTED:
+        raise ChargerPending
+    command = Command.objects.create(
+        id=command_id or uuid.uuid4(),
+        charger=charger,
+        action=action,
+        params=params,
+        requested_by_id=requested_by.pk if requested_by else None,
+    )
+    bus.send_on_commit(
+        [bus.to_channel(charger.channel_name, {"type": "command.ready", "id": str(command.pk)})]
+    )
+    return command
+
+
+def claim_command(command_id: uuid.UUID | str, *, channel_name: str) -> Command | None:
+    """The command, now ours to send; None if it was claimed, has ended, is too old, or the charger moved on."""
+    now = utcnow()
+    claimed = Command.objects.filter(
+        pk=command_id,
+        status=Status.QUEUED,
+        charger__channel_name=channel_name,
+        created_at__gt=now - timedelta(seconds=settings.COMMAND_TIMEOUT_S),
+    ).update(status=Status.SENT, sent_at=now)
+    return Command.objects.select_related("charger").get(pk=command_id) if claimed else None
+
+
+@transaction.atomic
+def finish_command(
+    command_id: uuid.UUID | str, *, status: str, answer: Any = None, error: str = ""
+) -> Command | None:
+    """Write the end of a command, once. None if it had ended for good already."""
+    ended = Command.objects.filter(pk=command_id, status__in=UNSETTLED).update(
+        status=status, answer=answer, error=error[:255], finished_at=utcnow()
+    )
+    if not ended:
+        return None
+    command = Command.objects.select_related("charger").get(pk=command_id)
+    _keep_configuration(command)
+    bus.send_on_commit(
+        [bus.to_group(command_group(command.pk), {"type": "command.done", "id": str(command.pk)})]
+    )
+    return command
+
+
+def _keep_configuration(command: Command) -> None:
+    """The charger's configuration as it last told us, so that the operator need not ask again."""
+    if command.status != Status.ACCEPTED:
+        return
+    charger = command.charger
+    if command.action == GET_CONFIGURATION and isinstance(command.answer, dict):
+        entries = command.answer.get("configurationKey") or []
+        charger.configuration.update({entry["key"]: entry.get("value", "") for entry in entries})
+    elif command.action == CHANGE_CONFIGURATION:
+        key, value = command.params["key"], command.params["value"]
+        charger.configuration[key] = value
+        change = ConfigurationChange(key=key, value=value, timestamp=utcnow())
+        publish(
+            ChargerConfigurationChanged(charger_id=charger.identity, data=change),
+            to=[charger_group(charger.pk)],
+        )
+    else:
+        return
+    charger.save(update_fields=["configuration"])
+
+
+def without_answer(command: Command) -> tuple[str, str]:
+    """How a command ends that the charger never answered: (status, error code).
+
+    A start that was sent may have worked, so it is unknown rather than failed (E32).
+    """
+    if command.status == Status.QUEUED:
+        return Status.FAILED, "charger_timeout"
+    return (Status.UNKNOWN if command.action == REMOTE_START else Status.TIMED_OUT), "charger_timeout"
+
+
+def expire_commands(*, now: datetime | None = None) -> list[Command]:
+    """End what no process will answer any more; returns what was ended."""
+    limit = (now or utcnow()) - timedelta(seconds=settings.COMMAND_TIMEOUT_S + SWEEP_GRACE_S)
+    overdue = Command.objects.filter(finished_at=None).filter(
+        Q(status=Status.QUEUED, created_at__lt=limit) | Q(status=Status.SENT, sent_at__lt=limit)
+    )
+    return _end_all(list(overdue))
+
+
+def abandon_command(command_id: uuid.UUID | str) -> Command | None:
+    """Nobody waits for it any more and it was not sent: it must not be sent later."""
+    given_up = Command.objects.filter(pk=command_id, status=Status.QUEUED).update(
+        status=Status.FAILED, error="charger_timeout", finished_at=utcnow()
+    )
+    return Command.objects.select_related("charger").get(pk=command_id) if given_up else None
+
+
+def end_commands_of(charger_id: int) -> list[Command]:
+    """The charger went away: nothing that is open will be answered on that socket."""
+    ended = []
+    for command in Command.objects.filter(charger_id=charger_id, status__in=OPEN):
+        status, _ = without_answer(command)
+        if finished := finish_command(command.pk, status=status, error="charger_offline"):
+            ended.append(finished)
+    return ended
+
+
+def _end_all(commands: list[Command]) -> list[Command]:
+    ended = []
+    for command in commands:
+        status, error = without_answer(command)
+        if finished := finish_command(command.pk, status=status, error=error):
+            ended.append(finished)
+    return ended

@@ -1,0 +1,190 @@
+"""What the outside hears of chargers and commands. Each event carries the whole small state, not a difference."""
+
+import uuid
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from typing import Any, Literal
+
+import msgspec
+
+from chargers import bus
+
+# Money leaves as a JSON number; times as RFC 3339 with Z.
+encoder = msgspec.json.Encoder(decimal_format="number")
+
+ALL_CHARGERS = "chargers.all"
+
+
+def utcnow() -> datetime:
+    """The time now, aware, UTC, to the millisecond."""
+    now = datetime.now(UTC)
+    return now.replace(microsecond=now.microsecond // 1000 * 1000)
+
+
+def user_group(user_id: int) -> str:
+    """Every socket of one user. Groups are named by primary key: identities may hold any character."""
+    return f"user.{user_id}"
+
+
+def charger_group(charger_id: int) -> str:
+    return f"charger.{charger_id}"
+
+
+def station_group(station_id: int) -> str:
+    return f"station.{station_id}"
+
+
+def command_group(command_id: uuid.UUID | str) -> str:
+    """Whoever waits for the end of one command."""
+    return f"command.{command_id}"
+
+
+class Event(msgspec.Struct, kw_only=True, frozen=True, tag_field="type"):
+    """A message pushed to apps."""
+
+    timestamp: datetime = msgspec.field(default_factory=utcnow)
+
+
+def envelopes_for(event: Event, to: Iterable[str], **hints: Any) -> list[bus.Envelope]:
+    """The event, encoded once, for each group. `id` lets a socket in several of them forward it once."""
+    message = {"type": "event", "id": uuid.uuid4().hex[:16], "body": encoder.encode(event).decode(), **hints}
+    return [bus.to_group(group, message) for group in to]
+
+
+def publish(event: Event, to: Iterable[str], **hints: Any) -> None:
+    """Send an event to groups once the transaction is committed. `hints` are for the socket, not for the client."""
+    bus.send_on_commit(envelopes_for(event, to, **hints))
+
+
+# --- charger_update: one charger, one thing that changed ---
+
+
+class StatusChange(msgspec.Struct, kw_only=True, frozen=True):
+    """`connector_id` is null where the charger as a whole is meant; statuses are OCPP's words or `Offline`."""
+
+    connector_id: int | None
+    status: str | None
+    previous_status: str | None
+    error_code: str | None
+    timestamp: datetime
+
+
+class ConfigurationChange(msgspec.Struct, kw_only=True, frozen=True):
+    key: str
+    value: str
+    timestamp: datetime
+
+
+class MaintenanceChange(msgspec.Struct, kw_only=True, frozen=True):
+    is_under_maintenance: bool
+    maintenance_reason: str | None
+    timestamp: datetime
+
+
+class ChargerStatusChanged(Event, kw_only=True, frozen=True, tag="charger_update"):
+    """A status changed: of the charger (`status_changed`), of a connector, or an error appeared."""
+
+    charger_id: str
+    event: Literal["status_changed", "connector_status_changed", "error"]
+    data: StatusChange
+
+
+class ChargerConfigurationChanged(Event, kw_only=True, frozen=True, tag="charger_update"):
+    """The charger took a new value for one of its configuration keys."""
+
+    charger_id: str
+    event: Literal["configuration_changed"] = "configuration_changed"
+    data: ConfigurationChange
+
+
+class ChargerMaintenanceChanged(Event, kw_only=True, frozen=True, tag="charger_update"):
+    """The charger's station went into maintenance, or came back."""
+
+    charger_id: str
+    event: Literal["maintenance_mode"] = "maintenance_mode"
+    data: MaintenanceChange
+
+
+# --- charger_status_update: the same moments, for a map ---
+
+
+class ConnectorState(msgspec.Struct, kw_only=True, frozen=True):
+    """`status` is OCPP's word, null while the charger has not said."""
+
+    connector_id: int
+    status: str | None
+    error_code: str | None
+    updated_at: datetime | None
+
+
+class Availability(msgspec.Struct, kw_only=True, frozen=True):
+    """`display` is "free/total", null where the charger cannot be used."""
+
+    total_connectors: int
+    available_connectors: int
+    connectors_in_use: int
+    connectors_unavailable: int
+    display: str | None
+    connector_status: list[ConnectorState]
+    station_status: Literal["available", "in_use", "unavailable"]
+    is_under_maintenance: bool
+    maintenance_reason: str | None
+    timestamp: datetime
+
+
+class ChargerStatusUpdate(Event, kw_only=True, frozen=True, tag="charger_status_update"):
+    """The charger's whole availability, for the colour of a pin."""
+
+    station_id: int | None
+    charger_id: str
+    status: Literal["available", "in_use", "unavailable"]
+    data: Availability
+
+
+# --- charger_list_update: chargers come and go ---
+
+
+class Location(msgspec.Struct, kw_only=True, frozen=True):
+    latitude: float | None
+    longitude: float | None
+    address: str | None
+
+
+class ListedCharger(msgspec.Struct, kw_only=True, frozen=True):
+    charger_id: str
+    status: Literal["available", "in_use", "unavailable"]
+    connected: bool
+    display: str | None
+    connectors: list[ConnectorState]
+
+
+class ListedStation(msgspec.Struct, kw_only=True, frozen=True):
+    station_id: int | None
+    station_name: str | None
+    location: Location | None
+    chargers: list[ListedCharger]
+    total_connectors: int
+    available_connectors: int
+    display: str | None
+
+
+class ChargerList(msgspec.Struct, kw_only=True, frozen=True):
+    chargers: list[ListedStation]
+
+
+class ChargerListUpdate(Event, kw_only=True, frozen=True, tag="charger_list_update"):
+    """Chargers were added or removed; grouped by station."""
+
+    action: Literal["added", "removed"]
+    data: ChargerList
+
+
+# --- people ---
+
+
+class Notification(Event, kw_only=True, frozen=True, tag="notification"):
+    """For a person: charging started, stopped, failed; an operator's message."""
+
+    title: str
+    message: str
+    data: dict[str, Any] = msgspec.field(default_factory=dict)

@@ -1,0 +1,183 @@
+"""Which chargers exist, whether they can be reached, and what we asked of them."""
+
+import uuid
+from typing import TYPE_CHECKING
+
+from django.conf import settings
+from django.core.validators import MaxValueValidator, MinValueValidator
+from django.db import models
+from django.db.models import F, Q
+
+if TYPE_CHECKING:
+    from django.db.models.manager import RelatedManager
+
+
+class Station(models.Model):
+    """A place with one or more chargers."""
+
+    name = models.CharField(max_length=120)
+    address = models.CharField(max_length=240, blank=True)
+    latitude = models.FloatField(
+        null=True, blank=True, validators=[MinValueValidator(-90), MaxValueValidator(90)]
+    )
+    longitude = models.FloatField(
+        null=True, blank=True, validators=[MinValueValidator(-180), MaxValueValidator(180)]
+    )
+    is_under_maintenance = models.BooleanField("under maintenance", default=False)
+    maintenance_reason = models.CharField(max_length=240, blank=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    if TYPE_CHECKING:
+        chargers: RelatedManager["Charger"]
+
+    class Meta:
+        ordering = ("name", "pk")
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class ConnectorStatus(models.TextChoices):
+    """OCPP 1.6 §7.7 ChargePointStatus; the words are the field's own."""
+
+    AVAILABLE = "Available"
+    PREPARING = "Preparing"
+    CHARGING = "Charging"
+    SUSPENDED_EVSE = "SuspendedEVSE"
+    SUSPENDED_EV = "SuspendedEV"
+    FINISHING = "Finishing"
+    RESERVED = "Reserved"
+    UNAVAILABLE = "Unavailable"
+    FAULTED = "Faulted"
+
+
+class Charger(models.Model):
+    """One charge point, known by the identity it dials in with.
+
+    `channel_name` is where the socket that owns it listens; empty means offline. `epoch` grows with every
+    connect, so that what an older socket does can be told from what the newest does.
+    """
+
+    class Registration(models.TextChoices):
+        ACCEPTED = "Accepted"
+        PENDING = "Pending"
+        REJECTED = "Rejected"
+
+    identity = models.CharField(max_length=255, unique=True)
+    station = models.ForeignKey(Station, models.SET_NULL, null=True, blank=True, related_name="chargers")
+    registration = models.CharField(max_length=8, choices=Registration.choices, default=Registration.ACCEPTED)
+    password_hash = models.CharField(max_length=200, blank=True, editable=False)
+
+    vendor = models.CharField(max_length=50, blank=True)
+    model = models.CharField(max_length=50, blank=True)
+    serial_number = models.CharField(max_length=50, blank=True)
+    firmware_version = models.CharField(max_length=50, blank=True)
+    meter_type = models.CharField(max_length=50, blank=True)
+    ocpp_version = models.CharField(max_length=12, blank=True)
+
+    status = models.CharField(
+        max_length=13, blank=True, help_text="What the charger says of itself as a whole"
+    )
+    error_code = models.CharField(max_length=50, blank=True)
+    status_at = models.DateTimeField(null=True, blank=True)
+    firmware_status = models.CharField(max_length=30, blank=True)
+    diagnostics_status = models.CharField(max_length=30, blank=True)
+    configuration = models.JSONField(default=dict, blank=True, help_text="Keys as last read from the charger")
+
+    channel_name = models.CharField(max_length=100, blank=True, editable=False)
+    epoch = models.PositiveIntegerField(default=0, editable=False)
+    connected_at = models.DateTimeField(null=True, blank=True, editable=False)
+    disconnected_at = models.DateTimeField(null=True, blank=True, editable=False)
+    last_seen_at = models.DateTimeField(null=True, blank=True, editable=False)
+    booted_at = models.DateTimeField(null=True, blank=True, editable=False)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    station_id: int | None
+    if TYPE_CHECKING:
+        connectors: RelatedManager["Connector"]
+        commands: RelatedManager["Command"]
+
+    class Meta:
+        ordering = ("identity",)
+
+    def __str__(self) -> str:
+        return self.identity
+
+    @property
+    def is_connected(self) -> bool:
+        return self.channel_name != ""
+
+
+class Connector(models.Model):
+    """One outlet of a charger; `number` is OCPP's connectorId, counted from 1."""
+
+    charger = models.ForeignKey(Charger, models.CASCADE, related_name="connectors")
+    number = models.PositiveSmallIntegerField(validators=[MinValueValidator(1)])
+    status = models.CharField(max_length=13, choices=ConnectorStatus.choices, blank=True)
+    error_code = models.CharField(max_length=50, blank=True)
+    info = models.CharField(max_length=255, blank=True)
+    vendor_error_code = models.CharField(max_length=50, blank=True)
+    status_at = models.DateTimeField(null=True, blank=True)
+
+    charger_id: int
+
+    class Meta:
+        ordering = ("charger", "number")
+        constraints = [
+            models.UniqueConstraint(fields=["charger", "number"], name="connector_once_per_charger"),
+            models.CheckConstraint(condition=Q(number__gte=1), name="connector_number_from_one"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.charger.identity} #{self.number}"
+
+
+class Command(models.Model):
+    """Something asked of a charger. Its id is the message id of the OCPP CALL and the app's `message_id`."""
+
+    class Status(models.TextChoices):
+        QUEUED = "queued"
+        SENT = "sent"
+        ACCEPTED = "accepted"
+        REJECTED = "rejected"
+        FAILED = "failed"
+        TIMED_OUT = "timed_out"
+        UNKNOWN = "unknown"
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    charger = models.ForeignKey(Charger, models.CASCADE, related_name="commands")
+    action = models.CharField(max_length=40)
+    params = models.JSONField(default=dict, blank=True)
+    status = models.CharField(max_length=10, choices=Status.choices, default=Status.QUEUED)
+    answer = models.JSONField(null=True, blank=True, help_text="The charger's answer, as it came")
+    error = models.CharField(max_length=255, blank=True)
+    requested_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, models.SET_NULL, null=True, blank=True, related_name="+"
+    )
+    created_at = models.DateTimeField(auto_now_add=True)
+    sent_at = models.DateTimeField(null=True, blank=True)
+    finished_at = models.DateTimeField(null=True, blank=True)
+
+    charger_id: int
+    requested_by_id: int | None
+
+    class Meta:
+        ordering = ("-created_at",)
+        indexes = [
+            models.Index(fields=["charger", "-created_at"], name="command_by_charger"),
+            # What the sweep looks for, every few seconds: only the open ones are in this index.
+            models.Index(fields=["created_at"], name="command_open", condition=Q(finished_at=None)),
+        ]
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(sent_at=None) | Q(finished_at=None) | Q(finished_at__gte=F("sent_at")),
+                name="command_finished_after_sent",
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.action} → {self.charger.identity}"
+
+    @property
+    def is_finished(self) -> bool:
+        return self.finished_at is not None

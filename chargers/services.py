@@ -1,0 +1,252 @@
+"""What happens to chargers: they come, go, boot, report. Plain, synchronous, atomic; doors call these."""
+
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+from typing import NamedTuple
+
+from django.conf import settings
+from django.db import transaction
+from django.db.models import Prefetch, prefetch_related_objects
+
+from chargers import availability, bus, commands
+from chargers.clock import judged
+from chargers.events import (
+    ALL_CHARGERS,
+    ChargerList,
+    ChargerListUpdate,
+    ChargerMaintenanceChanged,
+    ChargerStatusChanged,
+    MaintenanceChange,
+    StatusChange,
+    charger_group,
+    publish,
+    station_group,
+    utcnow,
+)
+from chargers.models import Charger, Command, Connector, ConnectorStatus, Station
+
+OFFLINE = "Offline"
+MAX_CONNECTORS = 100
+
+
+class Ownership(NamedTuple):
+    """What a socket holds while it owns a charger."""
+
+    charger: Charger
+    epoch: int
+
+
+def audience(charger: Charger) -> list[str]:
+    """Groups that hear of this charger. Sockets of people who charge at it join its own group."""
+    groups = [charger_group(charger.pk), ALL_CHARGERS]
+    if charger.station_id:
+        groups.append(station_group(charger.station_id))
+    return groups
+
+
+def charger_for_handshake(identity: str) -> Charger | None:
+    """The charger that dials in with this identity, or None where it is unknown and must stay outside.
+
+    With `UNKNOWN_CHARGERS=inbox` a stranger is written down as pending, for an operator to accept.
+    """
+    charger = Charger.objects.select_related("station").filter(identity=identity).first()
+    if charger is None and settings.UNKNOWN_CHARGERS == "inbox":
+        charger, created = Charger.objects.get_or_create(
+            identity=identity, defaults={"registration": Charger.Registration.PENDING}
+        )
+        if created:
+            announce_added(charger)
+    return charger
+
+
+@transaction.atomic
+def connect(*, charger_id: int, channel_name: str, ocpp_version: str) -> Ownership:
+    """Make this socket the charger's owner. The newest wins; the socket before it is told to close (E1, E2)."""
+    charger = Charger.objects.select_for_update(of=("self",)).select_related("station").get(pk=charger_id)
+    previous = charger.channel_name
+    now = utcnow()
+    charger.channel_name = channel_name
+    charger.epoch += 1
+    charger.ocpp_version = ocpp_version
+    charger.connected_at = charger.last_seen_at = now
+    charger.save(update_fields=["channel_name", "epoch", "ocpp_version", "connected_at", "last_seen_at"])
+    if previous:
+        bus.send_on_commit([bus.to_channel(previous, {"type": "socket.superseded", "epoch": charger.epoch})])
+    else:
+        _announce_status(charger, previous_status=OFFLINE, status=charger.status or None, at=now)
+    return Ownership(charger, charger.epoch)
+
+
+@transaction.atomic
+def disconnect(*, charger_id: int, channel_name: str) -> list[Command]:
+    """Release the charger if it is still this socket's; returns the commands that ended with it.
+
+    The late close of an older socket finds another owner and changes nothing (E1).
+    """
+    now = utcnow()
+    released = Charger.objects.filter(pk=charger_id, channel_name=channel_name).update(
+        channel_name="", disconnected_at=now, last_seen_at=now
+    )
+    if not released:
+        return []
+    charger = Charger.objects.select_related("station").get(pk=charger_id)
+    _announce_status(charger, previous_status=charger.status or None, status=OFFLINE, at=now)
+    return commands.end_commands_of(charger_id)
+
+
+def confirm_presence(charger_ids: Iterable[int]) -> None:
+    """The sockets of these chargers are alive: their process says so every PRESENCE_INTERVAL_S seconds."""
+    ids = list(charger_ids)
+    for start in range(0, len(ids), 500):
+        Charger.objects.filter(pk__in=ids[start : start + 500]).update(last_seen_at=utcnow())
+
+
+def release_stale() -> list[Command]:
+    """Free the chargers of a process that died without a word."""
+    limit = utcnow() - timedelta(seconds=3 * settings.PRESENCE_INTERVAL_S)
+    ended: list[Command] = []
+    for charger in Charger.objects.filter(last_seen_at__lt=limit).exclude(channel_name=""):
+        ended += disconnect(charger_id=charger.pk, channel_name=charger.channel_name)
+    return ended
+
+
+@transaction.atomic
+def boot(*, charger_id: int, details: dict[str, str]) -> Charger:
+    """Record a boot. `details` maps our column names to what the charger says of itself."""
+    charger = Charger.objects.select_for_update().get(pk=charger_id)
+    for name, value in details.items():
+        setattr(charger, name, value[: Charger._meta.get_field(name).max_length])
+    charger.booted_at = charger.last_seen_at = utcnow()
+    charger.save(update_fields=[*details, "booted_at", "last_seen_at"])
+    return charger
+
+
+@transaction.atomic
+def record_connector_status(
+    *,
+    charger_id: int,
+    number: int,
+    status: str,
+    error_code: str = "",
+    info: str = "",
+    vendor_error_code: str = "",
+    reported_at: datetime | None = None,
+) -> bool:
+    """Store what a charger says of a connector, or of itself (number 0, E39). False if it was older news.
+
+    `reported_at` is the charger's time; an older one than is stored never overwrites (E28, E39).
+    """
+    now = utcnow()
+    at = judged(reported_at, received_at=now)
+    # `no_key`: rows that point at the charger may be written meanwhile.
+    charger = (
+        Charger.objects.select_for_update(of=("self",), no_key=True)
+        .select_related("station")
+        .get(pk=charger_id)
+    )
+    target: Charger | Connector = charger
+    if number > 0:
+        if number > MAX_CONNECTORS:
+            return False
+        target, _ = Connector.objects.get_or_create(charger=charger, number=number)
+    if target.status_at and at < target.status_at:
+        return False
+    previous = target.status
+    had_error = target.error_code
+    target.status, target.error_code, target.status_at = status, error_code, at
+    if isinstance(target, Connector):
+        target.info, target.vendor_error_code = info[:255], vendor_error_code[:50]
+        target.save(update_fields=["status", "error_code", "status_at", "info", "vendor_error_code"])
+    else:
+        target.save(update_fields=["status", "error_code", "status_at"])
+    if (previous, had_error) != (status, error_code):
+        _announce_status(
+            charger,
+            connector_id=number or None,
+            previous_status=previous or None,
+            status=status,
+            error_code=error_code,
+            at=at,
+        )
+    return True
+
+
+def _announce_status(
+    charger: Charger,
+    *,
+    previous_status: str | None,
+    status: str | None,
+    at: datetime,
+    connector_id: int | None = None,
+    error_code: str = "",
+) -> None:
+    change = StatusChange(
+        connector_id=connector_id,
+        status=status,
+        previous_status=previous_status,
+        error_code=error_code or None,
+        timestamp=at,
+    )
+    groups = audience(charger)
+    kind = "connector_status_changed" if connector_id else "status_changed"
+    publish(ChargerStatusChanged(charger_id=charger.identity, event=kind, data=change), to=groups)
+    if status == ConnectorStatus.FAULTED or error_code:
+        publish(ChargerStatusChanged(charger_id=charger.identity, event="error", data=change), to=groups)
+    publish(availability.status_update(charger), to=groups)
+
+
+def record_firmware_status(*, charger_id: int, status: str) -> None:
+    Charger.objects.filter(pk=charger_id).update(firmware_status=status[:30])
+
+
+def record_diagnostics_status(*, charger_id: int, status: str) -> None:
+    Charger.objects.filter(pk=charger_id).update(diagnostics_status=status[:30])
+
+
+# --- what operators do ---
+
+
+@transaction.atomic
+def set_maintenance(*, station: Station, is_under_maintenance: bool, reason: str = "") -> None:
+    """Put a station into maintenance, or back into service, and tell whoever watches its chargers."""
+    station.is_under_maintenance = is_under_maintenance
+    station.maintenance_reason = reason if is_under_maintenance else ""
+    station.save(update_fields=["is_under_maintenance", "maintenance_reason"])
+    announce_maintenance(station)
+
+
+def announce_maintenance(station: Station) -> None:
+    change = MaintenanceChange(
+        is_under_maintenance=station.is_under_maintenance,
+        maintenance_reason=station.maintenance_reason or None,
+        timestamp=utcnow(),
+    )
+    for charger in station.chargers.select_related("station").prefetch_related("connectors"):
+        publish(ChargerMaintenanceChanged(charger_id=charger.identity, data=change), to=audience(charger))
+        publish(availability.status_update(charger), to=audience(charger))
+
+
+def announce_added(charger: Charger) -> None:
+    _announce_list(charger, "added")
+
+
+def announce_removed(charger: Charger) -> None:
+    """Call before the row goes. Its socket, if it has one, is closed."""
+    _announce_list(charger, "removed")
+    if charger.channel_name:
+        bus.send_on_commit([bus.to_channel(charger.channel_name, {"type": "charger.removed"})])
+
+
+def _announce_list(charger: Charger, action: str) -> None:
+    prefetch_related_objects([charger], "station", Prefetch("connectors"))
+    listed = availability.listed_station(charger.station, [charger])
+    groups = [ALL_CHARGERS] + ([station_group(charger.station_id)] if charger.station_id else [])
+    publish(ChargerListUpdate(action=action, data=ChargerList(chargers=[listed])), to=groups)  # type: ignore[arg-type]
+
+
+@transaction.atomic
+def accept(charger: Charger) -> None:
+    """Let a charger out of the inbox; it learns of it at its next BootNotification, which we cannot force here."""
+    charger.registration = Charger.Registration.ACCEPTED
+    charger.save(update_fields=["registration"])
+    announce_added(charger)

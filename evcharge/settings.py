@@ -1,0 +1,177 @@
+"""Django settings. Every value that differs between installations comes through `evcharge.env`."""
+
+from datetime import timedelta
+from typing import Any
+
+from evcharge.env import BASE_DIR, Settings
+
+values = Settings()
+
+DEMO = values.DEMO
+DEBUG = values.DEBUG
+SECRET_KEY = values.SECRET_KEY
+ALLOWED_HOSTS = ["*"] if DEMO else values.ALLOWED_HOSTS
+CSRF_TRUSTED_ORIGINS = values.CSRF_TRUSTED_ORIGINS
+
+INSTALLED_APPS = [
+    "daphne",  # `manage.py runserver` speaks ASGI; must stand before staticfiles
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "channels",
+    "rest_framework",
+    "rest_framework_simplejwt",
+    "django_filters",
+    "drf_spectacular",
+    "drf_spectacular_sidecar",
+    "chargers",
+    "sessions",
+    "gateway",
+]
+
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "servestatic.middleware.ServeStaticMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+]
+
+ROOT_URLCONF = "evcharge.urls"
+ASGI_APPLICATION = "evcharge.asgi.application"
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ]
+        },
+    }
+]
+
+# --- storage and bus ---
+
+DATABASES: dict[str, Any] = {"default": values.DATABASE_URL}
+if DATABASES["default"]["ENGINE"].endswith("sqlite3"):
+    DATABASES["default"].setdefault("OPTIONS", {}).update(
+        # WAL: readers do not wait for the writer. FULL: a commit survives a power cut, so an answer may follow it.
+        init_command="PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA busy_timeout=10000;",
+        transaction_mode="IMMEDIATE",  # a write lock taken late in a transaction fails at once instead of waiting
+        timeout=10,
+    )
+    # A file, so that a server process under test shares it.
+    DATABASES["default"]["TEST"] = {"NAME": f"{DATABASES['default']['NAME']}.test"}
+else:
+    DATABASES["default"].update(CONN_MAX_AGE=None, CONN_HEALTH_CHECKS=True)
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+REDIS_URL = values.REDIS_URL
+CHANNEL_LAYERS: dict[str, Any] = {"default": {"BACKEND": "gateway.layers.MemoryLayer"}}
+if REDIS_URL:
+    host = {"address": REDIS_URL, "socket_keepalive": True, "health_check_interval": 30}
+    CHANNEL_LAYERS = {
+        "default": {"BACKEND": "gateway.layers.RedisLayer", "CONFIG": {"hosts": [host], "prefix": "evcharge"}}
+    }
+    CACHES = {"default": {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": REDIS_URL}}
+
+# --- tokens and API ---
+
+AUTHENTICATION_BACKENDS = ["gateway.auth.AccountBackend"]
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": f"django.contrib.auth.password_validation.{name}"}
+    for name in ("UserAttributeSimilarityValidator", "MinimumLengthValidator", "CommonPasswordValidator")
+]
+SIMPLE_JWT = {
+    "ACCESS_TOKEN_LIFETIME": timedelta(minutes=values.ACCESS_TOKEN_MINUTES),
+    "REFRESH_TOKEN_LIFETIME": timedelta(days=values.REFRESH_TOKEN_DAYS),
+    "CHECK_REVOKE_TOKEN": True,  # a changed password ends the tokens issued before it
+}
+REST_FRAMEWORK = {
+    "DEFAULT_AUTHENTICATION_CLASSES": [
+        "rest_framework_simplejwt.authentication.JWTAuthentication",
+        "rest_framework.authentication.SessionAuthentication",
+    ],
+    "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
+    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "DEFAULT_FILTER_BACKENDS": [
+        "django_filters.rest_framework.DjangoFilterBackend",
+        "rest_framework.filters.OrderingFilter",
+    ],
+    "DEFAULT_PAGINATION_CLASS": "gateway.resources.Pages",
+    "DEFAULT_THROTTLE_RATES": {"login": f"{values.LOGIN_ATTEMPTS_PER_MINUTE}/min"},
+    "EXCEPTION_HANDLER": "gateway.errors.rest_exception_handler",
+}
+SPECTACULAR_SETTINGS = {
+    "TITLE": "evcharge API",
+    "DESCRIPTION": "Start, watch and stop charging; run the chargers behind it. The live half is the app socket: see /docs/.",
+    "VERSION": "1.0.0",
+    "SERVE_INCLUDE_SCHEMA": False,
+    "SERVE_PERMISSIONS": ["rest_framework.permissions.AllowAny"],
+    "SWAGGER_UI_DIST": "SIDECAR",
+    "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
+    "COMPONENT_SPLIT_REQUEST": True,
+}
+
+# --- what the gateway and the domain read ---
+
+HOST, PORT, PROCESSES, DB_THREADS = values.HOST, values.PORT, values.PROCESSES, values.DB_THREADS
+MAX_APP_SOCKETS = values.MAX_APP_SOCKETS
+MAX_ACTIVE_SESSIONS_PER_USER = values.MAX_ACTIVE_SESSIONS_PER_USER
+UNKNOWN_CHARGERS = values.UNKNOWN_CHARGERS
+COMMAND_TIMEOUT_S = values.COMMAND_TIMEOUT_S
+START_TIMEOUT_S = values.START_TIMEOUT_S
+HEARTBEAT_INTERVAL_S = values.HEARTBEAT_INTERVAL_S
+CLOCK_SKEW_TOLERANCE_S = values.CLOCK_SKEW_TOLERANCE_S
+LATE_AFTER_S = values.LATE_AFTER_S
+WS_PING_INTERVAL_S, WS_PING_TIMEOUT_S = values.WS_PING_INTERVAL_S, values.WS_PING_TIMEOUT_S
+PRESENCE_INTERVAL_S, SWEEP_INTERVAL_S = values.PRESENCE_INTERVAL_S, values.SWEEP_INTERVAL_S
+
+# --- pages, files, time ---
+
+STATIC_URL = "/static/"
+STATIC_ROOT = BASE_DIR / "staticfiles"
+SERVESTATIC_USE_FINDERS = True  # no collectstatic step before the first run
+LANGUAGE_CODE = "en"
+TIME_ZONE = values.TIME_ZONE
+USE_TZ = True
+LOGIN_URL = "/admin/login/"
+LOGIN_REDIRECT_URL = "/admin/"
+
+# --- security ---
+
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE_SSL_REDIRECT = values.HTTPS
+SECURE_HSTS_SECONDS = 31_536_000 if values.HTTPS else 0
+SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = values.HTTPS
+SECURE_REDIRECT_EXEMPT = [r"^health"]  # a load balancer's probe comes without TLS
+if values.TRUST_PROXY:
+    SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+X_FRAME_OPTIONS = "DENY"
+
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "filters": {"secrets": {"()": "gateway.logs.HideSecrets"}},
+    "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s: %(message)s"}},
+    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line", "filters": ["secrets"]}},
+    "root": {"handlers": ["console"], "level": values.LOG_LEVEL},
+    "loggers": {
+        "uvicorn": {"level": "WARNING"},  # its INFO lines carry the query string, and so the token
+        "uvicorn.error": {"level": "WARNING"},
+        "daphne": {"level": "WARNING"},
+        "django.channels.server": {"level": "WARNING"},
+        "django": {"handlers": [], "propagate": True},
+        "websockets": {"level": "WARNING"},
+    },
+}

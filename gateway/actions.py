@@ -1,0 +1,261 @@
+"""What an app can do, one function per action; the socket and its REST twins both call `perform`."""
+
+import uuid
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import msgspec
+from django.conf import settings
+from django.contrib.auth.models import AbstractBaseUser
+from django.db import InterfaceError, OperationalError
+
+from chargers import queries as charger_queries
+from chargers.errors import ChargerOffline, DomainError, NotFound
+from chargers.events import utcnow
+from chargers.models import Charger, Command
+from gateway import protocol, results
+from gateway.db import in_db
+from gateway.errors import (
+    ChargerRejected,
+    ChargerTimeout,
+    InvalidMessage,
+    Unavailable,
+    UnknownAction,
+    ValidationFailed,
+)
+from sessions import queries, services
+from sessions.events import SessionState
+from sessions.models import ChargingSession
+
+
+async def perform(user: AbstractBaseUser, action: str, data: msgspec.Raw) -> msgspec.Struct:
+    """Decode, act, and return the answer's `data`. Raises DomainError for everything a client can be told."""
+    function = _FUNCTIONS.get(action)
+    if function is None:
+        raise UnknownAction(f"Unknown action: {action[:80]}")
+    try:
+        request = protocol.decode_data(action, data)
+    except msgspec.ValidationError as error:
+        raise ValidationFailed(f"The data of {action} is not valid", detail=str(error)) from error
+    except msgspec.DecodeError as error:
+        raise InvalidMessage(detail=str(error)) from error
+    try:
+        return await function(user, request)
+    except (OperationalError, InterfaceError) as error:
+        raise Unavailable from error
+
+
+def new_command_id() -> uuid.UUID:
+    """Known before the command is written, so that its end cannot be missed."""
+    return uuid.uuid4()
+
+
+# --- start and stop ---
+
+
+async def start_charging(user: AbstractBaseUser, request: protocol.StartCharging) -> protocol.Started:
+    command_id = new_command_id()
+    async with results.expecting(command_id) as done:
+        session, command = await in_db(
+            services.request_start,
+            user=user,
+            identity=request.charger_id,
+            connector_number=request.connector_id,
+            command_id=command_id,
+        )
+        if (
+            command is not None and command.pk != command_id
+        ):  # a second tap: the first one's answer is ours too
+            return await _answer_of_first_tap(session.pk, command.pk)
+        await end_of(command_id, done)
+    return await in_db(_started, session.pk)
+
+
+async def _answer_of_first_tap(session_id: int, command_id: uuid.UUID) -> protocol.Started:
+    async with results.expecting(command_id) as done:
+        if not await in_db(_is_finished, command_id):
+            await end_of(command_id, done)
+    return await in_db(_started, session_id)
+
+
+async def end_of(command_id: uuid.UUID, done: Any) -> None:
+    """Wait until the command has ended, or its time is over; unsent by then, it is never sent."""
+    if not await results.wait(done, settings.COMMAND_TIMEOUT_S):
+        await in_db(services.abandon_command, command_id)
+
+
+def _is_finished(command_id: uuid.UUID) -> bool:
+    return Command.objects.get(pk=command_id).is_finished
+
+
+def _started(session_id: int) -> protocol.Started:
+    session = _load(session_id)
+    command = session.start_command
+    if session.status == ChargingSession.Status.FAILED:
+        raise _failure_of(session)
+    if session.transaction_id is None and (command is None or command.status != Command.Status.ACCEPTED):
+        raise ChargerTimeout(
+            "The charger has not answered; charging may still begin",
+            detail="The outcome is unknown. You will be told if it begins, or that it did not.",
+        )
+    return protocol.Started(
+        session_id=session.pk,
+        charger_id=session.charger.identity,
+        connector_id=session.connector.number if session.connector else None,
+        message_id=str(command.pk) if command else None,
+        transaction_id=session.transaction_id,
+        status=session.status,
+        message="Charging has begun"
+        if session.transaction_id
+        else "The charger accepted; plug in if you have not",
+    )
+
+
+def _load(session_id: int) -> ChargingSession:
+    sessions = ChargingSession.objects.select_related("start_command", "stop_command")
+    return queries.with_relations(sessions).get(pk=session_id)
+
+
+def _failure_of(session: ChargingSession) -> DomainError:
+    kind = {"charger_rejected": ChargerRejected, "charger_offline": ChargerOffline}.get(session.error_code)
+    if kind is not None:
+        return kind(session.error_message)
+    error = ChargerTimeout(session.error_message)
+    error.code = session.error_code if session.error_code in protocol.ERROR_CODES else "charger_timeout"
+    return error
+
+
+async def stop_charging(user: AbstractBaseUser, request: protocol.StopCharging) -> protocol.Stopped:
+    command_id = new_command_id()
+    async with results.expecting(command_id) as done:
+        session, command = await in_db(
+            services.request_stop, user=user, identity=request.charger_id, command_id=command_id
+        )
+        if command is not None and command.pk == command_id:
+            await end_of(command_id, done)
+    return await in_db(_stopped, session.pk, command.pk if command else None)
+
+
+def command_failure(command: Command) -> DomainError:
+    """Why a command did not end as accepted."""
+    if command.status == Command.Status.REJECTED:
+        return ChargerRejected(detail=command.error or str(command.answer or ""))
+    if command.error == ChargerOffline.code:
+        return ChargerOffline("The charger's connection was lost")
+    return ChargerTimeout()
+
+
+def _stopped(session_id: int, command_id: uuid.UUID | None) -> protocol.Stopped:
+    session = _load(session_id)
+    command = session.stop_command
+    failed = command and command.pk == command_id and command.status != Command.Status.ACCEPTED
+    if command and failed and session.is_open:
+        raise command_failure(command)
+    state: SessionState = queries.state_of(session)
+    return protocol.Stopped(
+        session_id=state.session_id,
+        charger_id=state.charger_id,
+        connector_id=state.connector_id,
+        message_id=str(command_id) if command_id else None,
+        transaction_id=state.transaction_id,
+        status=state.status,
+        energy_delivered=state.energy_delivered,
+        duration=state.duration,
+        cost=state.cost,
+        cost_currency=state.cost_currency,
+        message=_STOP_MESSAGES[state.status],
+    )
+
+
+_STOP_MESSAGES = {
+    "stopping": "The charger is ending the session",
+    "active": "The charger is ending the session",
+    "pending": "The start was called off",
+    "completed": "Charging has ended",
+    "failed": "The start was called off",
+}
+
+# --- looking ---
+
+
+async def get_charger_status(
+    user: AbstractBaseUser, request: protocol.GetChargerStatus
+) -> protocol.ChargerStatus:
+    return await in_db(_charger_status, request.charger_id)
+
+
+def _charger_status(identity: str) -> protocol.ChargerStatus:
+    charger = charger_queries.visible().filter(identity=identity).first()
+    if charger is None:
+        raise NotFound(f"There is no charger {identity}")
+    return protocol.ChargerStatus(**msgspec.structs.asdict(charger_state(charger)))
+
+
+def charger_state(charger: Charger) -> protocol.ChargerState:
+    """A charger with `station` and `connectors` loaded, as apps see it."""
+    data = charger_queries.availability(charger)
+    station = charger.station
+    return protocol.ChargerState(
+        charger_id=charger.identity,
+        status=data.station_status,
+        connected=charger.is_connected,
+        last_seen=charger.last_seen_at,
+        connectors=data.connector_status,
+        total_connectors=data.total_connectors,
+        available_connectors=data.available_connectors,
+        display=data.display,
+        is_under_maintenance=data.is_under_maintenance,
+        station=station
+        and protocol.StationState(
+            station_id=station.pk,
+            name=station.name,
+            location=charger_queries.location(station),
+            is_under_maintenance=station.is_under_maintenance,
+            maintenance_reason=station.maintenance_reason or None,
+        ),
+        vendor=charger.vendor or None,
+        model=charger.model or None,
+    )
+
+
+async def get_active_session(
+    user: AbstractBaseUser, request: protocol.GetActiveSession
+) -> protocol.ActiveSession:
+    return await in_db(_active_session, user.pk)
+
+
+def _active_session(user_id: int) -> protocol.ActiveSession:
+    session = queries.open_session_of(user_id)
+    return protocol.ActiveSession(session=queries.state_of(session) if session else None)
+
+
+async def list_chargers(user: AbstractBaseUser, request: protocol.ListChargers) -> protocol.Chargers:
+    return await in_db(_list_chargers, request)
+
+
+def _list_chargers(request: protocol.ListChargers) -> protocol.Chargers:
+    near = request.near
+    chargers, next_cursor = charger_queries.page(
+        status=request.status,
+        station_id=request.station_id,
+        near=(near.latitude, near.longitude, near.radius_km) if near else None,
+        limit=request.limit,
+        after=request.cursor or "",
+    )
+    return protocol.Chargers(
+        chargers=[charger_state(charger) for charger in chargers], next_cursor=next_cursor
+    )
+
+
+async def ping(user: AbstractBaseUser, request: protocol.Ping) -> protocol.Pong:
+    return protocol.Pong(server_time=utcnow())
+
+
+_FUNCTIONS: dict[str, Callable[[AbstractBaseUser, Any], Awaitable[msgspec.Struct]]] = {
+    "start_charging": start_charging,
+    "stop_charging": stop_charging,
+    "get_charger_status": get_charger_status,
+    "get_active_session": get_active_session,
+    "list_chargers": list_chargers,
+    "ping": ping,
+}

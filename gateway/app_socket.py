@@ -1,0 +1,222 @@
+"""The app's socket: a token in, then actions and their answers, and the user's events as they happen."""
+
+import asyncio
+import logging
+import time
+from collections import deque
+from typing import Any
+from urllib.parse import parse_qs
+
+import msgspec
+from django.conf import settings
+from django.contrib.auth.models import User
+
+from chargers.errors import DomainError, NotFound
+from chargers.events import ALL_CHARGERS, charger_group, station_group, user_group
+from chargers.models import Charger, Station
+from gateway import actions, auth, protocol
+from gateway.consumer import SocketConsumer
+from gateway.db import in_db
+from gateway.errors import InvalidMessage, Unavailable, ValidationFailed, failure
+from sessions import queries
+from sessions.events import ActiveSessionUpdate, SessionState
+
+logger = logging.getLogger(__name__)
+
+POLICY_VIOLATION = 1008
+AT_CAPACITY = "Server at capacity"
+# Actions that one socket may have under way; one more is told to wait for an answer first.
+MAX_CONCURRENT_ACTIONS = 32
+
+open_sockets: set["AppSocket"] = set()
+
+
+class AppSocket(SocketConsumer):
+    """One phone, browser or script of one user."""
+
+    user: User
+    claims: auth.Claims
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.held: list[str] | None = []  # events that came before the snapshot was sent
+        self.seen: deque[str] = deque(maxlen=64)  # ids of events, for a socket in several of their groups
+        self.chosen: dict[str, tuple[str, Any]] = {}  # subscriptions: group → what the client calls it
+
+    async def connect(self) -> None:
+        """Accept first, so that a browser can read why it is refused; join first, so that no event is missed."""
+        await self.accept()
+        try:
+            if len(open_sockets) >= settings.MAX_APP_SOCKETS:
+                raise auth.Refused(AT_CAPACITY)
+            self.claims = auth.claims_of(self._token())
+            await self.join(user_group(self.claims.user_id))
+            self.user, session, watched = await in_db(_arrival, self.claims)
+        except auth.Refused as refusal:
+            await self.close(POLICY_VIOLATION, str(refusal))
+            return
+        open_sockets.add(self)
+        delay = max(0.0, self.claims.expires - time.time())
+        self.expiry = asyncio.get_running_loop().call_later(delay, self._expire)
+        if watched:
+            await self.join(charger_group(watched))
+        await self.send_text(protocol.encode(protocol.Connected(userId=self.user.pk)))
+        state = ActiveSessionUpdate(has_active_session=session is not None, data=session)
+        await self.send_text(protocol.encode(state))
+        while self.held:
+            await self.send_text(self.held.pop(0))
+        self.held = None
+
+    def _token(self) -> str | None:
+        query = parse_qs(self.scope.get("query_string", b"").decode("latin-1"))
+        return (query.get("token") or [None])[0] or auth.bearer(self.scope["headers"])
+
+    def _expire(self) -> None:
+        self.keep(self.revoke(auth.TOKEN_EXPIRED))
+
+    async def revoke(self, reason: str) -> None:
+        """The token no longer counts: no further event, and goodbye."""
+        for group in list(self.groups):
+            await self.leave(group)
+        await self.close(POLICY_VIOLATION, reason)
+
+    async def disconnect(self, code: int) -> None:
+        if self in open_sockets:
+            open_sockets.discard(self)
+            self.expiry.cancel()
+
+    # --- messages in ---
+
+    async def receive(self, text: str | None, data: bytes | None) -> None:
+        if self not in open_sockets:
+            return  # closed already; what was still on its way is not served
+        try:
+            request = self._request(text)
+        except DomainError as error:
+            message = error.detail or error.sentence
+            await self.send_text(protocol.encode(protocol.ErrorMessage(message=message, code=error.code)))
+            return
+        if request.action in _INLINE:
+            await self._answer(request)
+        elif len(self.tasks) >= MAX_CONCURRENT_ACTIONS:
+            await self._respond(request, failure(TooMany()))
+        else:  # a slow charger must not hold up the next message
+            self.keep(self._answer(request))
+
+    def _request(self, text: str | None) -> protocol.Request:
+        if text is None:
+            raise InvalidMessage(detail="Binary frames are not part of this protocol; send JSON text")
+        if len(text) > protocol.MAX_MESSAGE_BYTES or len(text.encode()) > protocol.MAX_MESSAGE_BYTES:
+            raise InvalidMessage(detail="The message is larger than 64 KiB")
+        try:
+            return protocol.decode_request(text)
+        except msgspec.ValidationError as error:
+            raise InvalidMessage(detail=f"Not a request: {error}") from error
+        except (msgspec.DecodeError, RecursionError, UnicodeEncodeError) as error:
+            raise InvalidMessage(detail=f"Not JSON: {error}") from error
+
+    async def _answer(self, request: protocol.Request) -> None:
+        try:
+            if request.action in _SUBSCRIPTIONS:
+                data: Any = await self._subscribe(request)
+            else:
+                data = await actions.perform(self.user, request.action, request.data)
+        except DomainError as error:
+            data = failure(error)
+        except Exception:
+            logger.exception("action %s failed", request.action[:40])
+            data = failure(DomainError())
+        await self._respond(request, data)
+
+    async def _respond(self, request: protocol.Request, data: Any) -> None:
+        await self.send_text(protocol.response(request.action, data, request.request_id))
+
+    async def _subscribe(self, request: protocol.Request) -> protocol.Subscribed:
+        try:
+            wish: Any = protocol.decode_data(request.action, request.data)
+        except msgspec.DecodeError as error:
+            raise ValidationFailed(f"The data of {request.action} is not valid", detail=str(error)) from error
+        groups = await in_db(_groups_of, wish)
+        change = self.join if request.action == "subscribe" else self.leave
+        for group in groups:
+            await change(group)
+        for group, label in groups.items():
+            if request.action == "subscribe":
+                self.chosen[group] = label
+            else:
+                self.chosen.pop(group, None)
+        return protocol.Subscribed(subscribed=_summary(self.chosen.values()))
+
+    # --- messages from the layer ---
+
+    async def event(self, message: dict[str, Any]) -> None:
+        """An event, encoded already. A socket in several of its groups forwards it once."""
+        if message["id"] in self.seen:
+            return
+        self.seen.append(message["id"])
+        if "watch" in message:
+            await self.join(message["watch"])
+        elif "unwatch" in message and message["unwatch"] not in self.chosen:
+            await self.leave(message["unwatch"])
+        if self.held is not None:  # the snapshot goes first
+            self.held.append(message["body"])
+        else:
+            await self.send_text(message["body"])
+
+
+class TooMany(Unavailable):
+    code = "rate_limited"
+    sentence = "Too many actions at once; wait for an answer"
+
+
+_INLINE = {"ping"}
+_SUBSCRIPTIONS = {"subscribe", "unsubscribe"}
+
+
+def _arrival(claims: auth.Claims) -> tuple[User, SessionState | None, int | None]:
+    """One hop: the token's user, and the state to begin with."""
+    user = auth.user_for(claims)
+    session = queries.open_session_of(user.pk)
+    if session is None:
+        return user, None, None
+    return user, queries.state_of(session), session.charger_id
+
+
+def _groups_of(wish: protocol.Subscribe) -> dict[str, tuple[str, Any]]:
+    """Group name → what the client calls it. Raises NotFound for what does not exist."""
+    groups: dict[str, tuple[str, Any]] = {}
+    if wish.all:
+        groups[ALL_CHARGERS] = ("all", True)
+    accepted = Charger.objects.filter(registration=Charger.Registration.ACCEPTED)
+    known = dict(accepted.filter(identity__in=wish.charger_ids).values_list("identity", "pk"))
+    for identity in wish.charger_ids:
+        if identity not in known:
+            raise NotFound(f"There is no charger {identity}")
+        groups[charger_group(known[identity])] = ("charger_ids", identity)
+    stations = set(Station.objects.filter(pk__in=wish.station_ids).values_list("pk", flat=True))
+    for station_id in wish.station_ids:
+        if station_id not in stations:
+            raise NotFound(f"There is no station {station_id}")
+        groups[station_group(station_id)] = ("station_ids", station_id)
+    return groups
+
+
+def _summary(labels: Any) -> dict[str, Any]:
+    summary: dict[str, Any] = {"all": False, "charger_ids": [], "station_ids": []}
+    for kind, value in labels:
+        if kind == "all":
+            summary["all"] = True
+        else:
+            summary[kind].append(value)
+    return summary
+
+
+async def close_revoked() -> None:
+    """Close the sockets of users who were disabled, deleted or given a new password since they connected."""
+    sockets = list(open_sockets)
+    for start in range(0, len(sockets), 500):
+        some = sockets[start : start + 500]
+        revoked = await in_db(auth.revoked_among, [socket.claims for socket in some])
+        for socket in some:
+            if socket.claims.user_id in revoked:
+                await socket.revoke(auth.INVALID_TOKEN)

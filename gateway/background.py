@@ -1,0 +1,99 @@
+"""What a server process does besides serving: sweep, confirm its chargers' presence, end revoked tokens.
+
+Started by the server's lifespan, or, under a server that has none (Daphne), by the first connection.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from django.conf import settings
+
+from chargers import bus
+from chargers import services as charger_services
+from gateway.app_socket import close_revoked
+from gateway.db import close_pool, in_db
+from gateway.ocpp.socket import present_charger_ids
+from gateway.ocpp.writer import stop_writer
+from sessions.services import sweep
+
+logger = logging.getLogger(__name__)
+
+REVOCATION_INTERVAL_S = 3  # a disabled user hears nothing more within 5 s
+
+App = Callable[[Any, Any, Any], Awaitable[None]]
+
+
+class Background:
+    """The tasks of one process, on one event loop."""
+
+    def __init__(self) -> None:
+        self.loop = asyncio.get_running_loop()
+        self.detach_bus = bus.attach()
+        self.tasks = [
+            asyncio.create_task(_every(settings.SWEEP_INTERVAL_S, _sweep)),
+            asyncio.create_task(_every(settings.PRESENCE_INTERVAL_S, _confirm_presence)),
+            asyncio.create_task(_every(REVOCATION_INTERVAL_S, close_revoked)),
+        ]
+
+    async def stop(self) -> None:
+        for task in self.tasks:
+            task.cancel()
+        await asyncio.gather(*self.tasks, return_exceptions=True)
+        await stop_writer()
+        self.detach_bus()
+        await asyncio.get_running_loop().run_in_executor(None, close_pool)
+
+
+async def _every(seconds: float, work: Callable[[], Awaitable[Any]]) -> None:
+    while True:
+        await asyncio.sleep(seconds)
+        try:
+            await work()
+        except Exception:  # the database may be away; the next round tries again
+            logger.exception("background work failed")
+
+
+async def _sweep() -> None:
+    await in_db(sweep)
+
+
+async def _confirm_presence() -> None:
+    if ids := present_charger_ids():
+        await in_db(charger_services.confirm_presence, ids)
+
+
+_background: Background | None = None
+
+
+def ensure_started() -> Background:
+    global _background
+    if _background is None or _background.loop is not asyncio.get_running_loop():
+        _background = Background()
+    return _background
+
+
+def with_background(app: App) -> App:
+    """The application, with its background work and the ASGI lifespan."""
+
+    async def application(scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] == "lifespan":
+            await _lifespan(receive, send)
+            return
+        ensure_started()
+        await app(scope, receive, send)
+
+    return application
+
+
+async def _lifespan(receive: Any, send: Any) -> None:
+    while True:
+        message = await receive()
+        if message["type"] == "lifespan.startup":
+            ensure_started()
+            await send({"type": "lifespan.startup.complete"})
+        elif message["type"] == "lifespan.shutdown":
+            await ensure_started().stop()
+            await send({"type": "lifespan.shutdown.complete"})
+            return

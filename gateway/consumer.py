@@ -1,0 +1,148 @@
+"""The base of both sockets: a Channels consumer without a thread hop and a task per message.
+
+Channels' own dispatch closes old database connections in a thread before every message, five times the cost of
+the message itself. Our services run in gateway.db's pool, which looks after its connections, so here a message
+goes straight from the socket to its handler. One further task brings what the channel layer has for us.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any
+
+from channels.consumer import AsyncConsumer, get_handler_name
+from channels.exceptions import StopConsumer
+from channels.layers import get_channel_layer
+
+logger = logging.getLogger(__name__)
+
+Message = dict[str, Any]
+
+
+class SocketConsumer(AsyncConsumer):
+    """Subclasses give `connect`, `receive`, `disconnect` and one method per kind of layer message."""
+
+    def __init__(self) -> None:
+        self.tasks: set[asyncio.Task[Any]] = set()
+        self.groups: set[str] = set()
+        self.is_open = False
+
+    async def __call__(
+        self,
+        scope: Message,
+        receive: Callable[[], Awaitable[Message]],
+        send: Callable[[Message], Awaitable[None]],
+    ) -> None:
+        self.scope, self.base_send = scope, send
+        self.channel_layer: Any = get_channel_layer(self.channel_layer_alias)
+        self.channel_name: str = await self.channel_layer.new_channel()
+        pump = asyncio.create_task(self._pump())
+        code = 1011  # what it ends with unless the socket says otherwise: a fault of ours, or of the server's stop
+        try:
+            while (message := await receive())["type"] != "websocket.disconnect":
+                await self._dispatch_socket(message)
+            code = message.get("code", 1005)
+        except StopConsumer:
+            code = 1000
+        finally:
+            pump.cancel()
+            await asyncio.gather(pump, return_exceptions=True)
+            await self._end(code)
+            await self._leave_all()
+
+    async def _dispatch_socket(self, message: Message) -> None:
+        kind = message["type"]
+        if kind == "websocket.receive":
+            await self.receive(message.get("text"), message.get("bytes"))
+        elif kind == "websocket.connect":
+            await self.connect()
+
+    async def _end(self, code: int) -> None:
+        self.is_open = False
+        for task in self.tasks:
+            task.cancel()
+        await asyncio.gather(*self.tasks, return_exceptions=True)
+        await self.disconnect(code)
+
+    async def _pump(self) -> None:
+        while True:
+            message = await self.channel_layer.receive(self.channel_name)
+            handler = getattr(self, get_handler_name(message), None)
+            try:
+                if handler is None:
+                    logger.error("no handler for layer message %s", message["type"])
+                else:
+                    await handler(message)
+            except Exception:  # one bad message must not deafen the socket
+                logger.exception("layer message %s failed", message["type"])
+
+    # --- for subclasses ---
+
+    async def connect(self) -> None:
+        raise NotImplementedError
+
+    async def receive(self, text: str | None, data: bytes | None) -> None:
+        raise NotImplementedError
+
+    async def disconnect(self, code: int) -> None:
+        raise NotImplementedError
+
+    async def accept(self, subprotocol: str | None = None) -> None:
+        await self.base_send({"type": "websocket.accept", "subprotocol": subprotocol})
+        self.is_open = True
+
+    async def send_text(self, text: str) -> None:
+        if self.is_open:
+            await self.base_send({"type": "websocket.send", "text": text})
+
+    async def close(self, code: int, reason: str = "") -> None:
+        """Close with a code and, where the server can (Daphne cannot), a reason a person can read."""
+        if self.is_open:
+            self.is_open = False
+            await self.base_send({"type": "websocket.close", "code": code, "reason": reason})
+
+    async def refuse(self, status: int, text: str, headers: list[tuple[bytes, bytes]] | None = None) -> None:
+        """Answer the handshake with an HTTP error; a server without that extension answers 403."""
+        if "websocket.http.response" in self.scope.get("extensions", {}):
+            start = {
+                "type": "websocket.http.response.start",
+                "status": status,
+                "headers": [(b"content-type", b"text/plain; charset=utf-8"), *(headers or [])],
+            }
+            await self.base_send(start)
+            await self.base_send({"type": "websocket.http.response.body", "body": text.encode()})
+        else:
+            await self.base_send({"type": "websocket.close"})
+
+    def keep(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
+        """Run beside the reading of frames; kept, its failure logged, cancelled when the socket ends."""
+        task = asyncio.create_task(work)
+        self.tasks.add(task)
+        task.add_done_callback(self._forget)
+        return task
+
+    def _forget(self, task: asyncio.Task[Any]) -> None:
+        self.tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()):
+            logger.error("a socket's task failed", exc_info=error)
+
+    async def join(self, group: str) -> None:
+        if group not in self.groups:
+            self.groups.add(group)
+            await self.channel_layer.group_add(group, self.channel_name)
+
+    async def leave(self, group: str) -> None:
+        if group in self.groups:
+            self.groups.discard(group)
+            await self.channel_layer.group_discard(group, self.channel_name)
+
+    async def _leave_all(self) -> None:
+        for group in list(self.groups):
+            try:
+                await self.leave(group)
+            except Exception as error:  # the bus is down; it has forgotten us already
+                logger.warning("leaving %s: %s", group, error)
+
+    async def queue_overflow(self, message: Message) -> None:
+        """More waited for this client than it reads: it reconnects and gets the state as it is."""
+        await self.close(1013, "Too slow")

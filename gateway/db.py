@@ -1,0 +1,86 @@
+"""The doors' way to the database: services run in a small pool of threads, one persistent connection each.
+
+Channels' own bridge puts every call of every socket through one thread; here DB_THREADS of them work side by
+side. One hop per message: a handler calls one service.
+"""
+
+import asyncio
+import random
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeVar
+
+from django.conf import settings
+from django.db import DatabaseError, OperationalError, connection, connections
+
+Result = TypeVar("Result")
+
+_ATTEMPTS = 4
+# SQLSTATEs worth another try: serialization failure, deadlock, lock not available.
+_RETRYABLE = {"40001", "40P01", "55P03"}
+
+_pool: ThreadPoolExecutor | None = None
+
+
+def pool() -> ThreadPoolExecutor:
+    global _pool
+    if _pool is None:
+        _pool = ThreadPoolExecutor(settings.DB_THREADS, thread_name_prefix="db")
+    return _pool
+
+
+async def in_db(service: Callable[..., Result], *args: Any, **kwargs: Any) -> Result:
+    """Run a service in the pool and return what it returns, or raise what it raises."""
+    return await asyncio.get_running_loop().run_in_executor(
+        pool(), lambda: call_service(service, *args, **kwargs)
+    )
+
+
+def call_service(service: Callable[..., Result], *args: Any, **kwargs: Any) -> Result:
+    """Call a service in this thread; again, if the database says that only the moment was wrong (E17)."""
+    for attempt in range(1, _ATTEMPTS + 1):
+        try:
+            return service(*args, **kwargs)
+        except DatabaseError as error:
+            lost = not _usable()
+            if attempt == _ATTEMPTS or not (lost or _is_retryable(error)):
+                raise
+            time.sleep(random.uniform(0, 0.02 * 2**attempt))
+    raise AssertionError("unreachable")
+
+
+def _is_retryable(error: DatabaseError) -> bool:
+    if getattr(error.__cause__, "sqlstate", None) in _RETRYABLE:
+        return True
+    # SQLite has no codes before Python 3.11; since then the name is there.
+    return isinstance(error, OperationalError) and getattr(
+        error.__cause__, "sqlite_errorname", ""
+    ).startswith(("SQLITE_BUSY", "SQLITE_LOCKED"))
+
+
+def _usable() -> bool:
+    """Whether this thread's connection still works; a broken one is closed, to be opened anew."""
+    if connection.connection is None:
+        return True
+    if connection.is_usable():
+        return True
+    connection.close()
+    return False
+
+
+def close_pool() -> None:
+    """End the threads and their connections; a later call begins a new pool."""
+    global _pool
+    if _pool is None:
+        return
+    old, _pool = _pool, None
+    # Each thread closes its own connection; a barrier of as many tasks as threads reaches all of them.
+    for future in [old.submit(_close_own) for _ in range(settings.DB_THREADS)]:
+        future.result()
+    old.shutdown()
+
+
+def _close_own() -> None:
+    time.sleep(0.02)  # so that no thread takes two of these
+    connections.close_all()

@@ -1,0 +1,118 @@
+"""Errors as clients see them: one table from code to HTTP status, one shape for socket and REST."""
+
+import logging
+from typing import Any
+
+from django.http import Http404
+from rest_framework import exceptions
+from rest_framework.response import Response
+from rest_framework.views import exception_handler
+
+from chargers.errors import DomainError
+
+logger = logging.getLogger(__name__)
+
+HTTP_STATUS = {
+    "invalid_message": 400,
+    "unknown_action": 400,
+    "validation_error": 400,
+    "authentication_failed": 401,
+    "forbidden": 403,
+    "not_found": 404,
+    "method_not_allowed": 405,
+    "charger_offline": 409,
+    "charger_pending": 409,
+    "connector_unavailable": 409,
+    "connector_busy": 409,
+    "active_session_exists": 409,
+    "no_active_session": 404,
+    "charger_rejected": 409,
+    "rate_limited": 429,
+    "internal_error": 500,
+    "unavailable": 503,
+    "charger_timeout": 504,
+}
+
+
+class InvalidMessage(DomainError):
+    code = "invalid_message"
+    sentence = "The message could not be read"
+
+
+class UnknownAction(DomainError):
+    code = "unknown_action"
+    sentence = "Unknown action"
+
+
+class ValidationFailed(DomainError):
+    code = "validation_error"
+    sentence = "A field is missing or of the wrong type"
+
+
+class Forbidden(DomainError):
+    code = "forbidden"
+    sentence = "This needs an operator"
+
+
+class ChargerRejected(DomainError):
+    code = "charger_rejected"
+    sentence = "The charger refused"
+
+
+class ChargerTimeout(DomainError):
+    code = "charger_timeout"
+    sentence = "The charger did not answer in time"
+
+
+class Unavailable(DomainError):
+    code = "unavailable"
+    sentence = "The service is not available at the moment; try again"
+
+
+def failure(error: DomainError) -> dict[str, Any]:
+    """`{"success": false, …}` as section 2 of the protocol has it."""
+    return {
+        "success": False,
+        "error": error.sentence,
+        "code": error.code,
+        "message": error.detail or error.sentence,
+    }
+
+
+_REST_CODES: list[tuple[type[Exception], str]] = [
+    (exceptions.AuthenticationFailed, "authentication_failed"),
+    (exceptions.NotAuthenticated, "authentication_failed"),
+    (exceptions.PermissionDenied, "forbidden"),
+    (exceptions.NotFound, "not_found"),
+    (Http404, "not_found"),
+    (exceptions.MethodNotAllowed, "method_not_allowed"),
+    (exceptions.Throttled, "rate_limited"),
+    (exceptions.ParseError, "invalid_message"),
+    (exceptions.UnsupportedMediaType, "invalid_message"),
+    (exceptions.ValidationError, "validation_error"),
+]
+
+
+def rest_exception_handler(error: Exception, context: dict[str, Any]) -> Response | None:
+    """DRF's exception handler: every error of the API has the same shape and a stable code."""
+    if isinstance(error, DomainError):
+        return Response(failure(error), status=HTTP_STATUS.get(error.code, 500))
+    response = exception_handler(error, context)
+    if response is None:
+        return None
+    code = next((code for kind, code in _REST_CODES if isinstance(error, kind)), "invalid_message")
+    detail = response.data.get("detail") if isinstance(response.data, dict) else None
+    sentence = str(detail) if detail else "The request is not valid"
+    body = {"success": False, "error": sentence, "code": code, "message": sentence}
+    if detail is None:
+        body["message"] = "; ".join(_field_errors(response.data))
+    response.data = body
+    return response
+
+
+def _field_errors(data: Any) -> list[str]:
+    if isinstance(data, dict):
+        return [f"{name}: {text}" for name, errors in data.items() for text in _field_errors(errors)]
+    if isinstance(data, list):
+        return [text for item in data for text in _field_errors(item)]
+    return [str(data)]

@@ -1,0 +1,186 @@
+"""`manage.py simulate`: simulated chargers dial a server and show their conversation. Needs no database."""
+
+import argparse
+import asyncio
+import logging
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Any, TextIO, cast
+
+import orjson
+from django.core.management.base import BaseCommand
+from rich.console import Console
+from rich.text import Text
+
+from gateway.ocpp.simulated_line import CALL, CALLERROR, Direction
+from gateway.ocpp.simulator import SimulatedCharger, dial, unwatched
+
+PAUSE_S = 5.0
+"""Between two visits of the driver that `--tag` sends."""
+
+ARROWS: dict[Direction, tuple[str, str]] = {"out": ("→", "cyan"), "in": ("←", "magenta")}
+OPPOSITE: dict[Direction, Direction] = {"out": "in", "in": "out"}
+
+
+class Command(BaseCommand):
+    help = "Simulated OCPP 1.6J chargers that dial a server. Ctrl-C ends them."
+    requires_system_checks = ()
+
+    def add_arguments(self, parser: argparse.ArgumentParser) -> None:
+        add = parser.add_argument
+        add("--url", default="ws://localhost:8080", help="the server; /ocpp/<identity> is appended")
+        add("--count", type=int, default=1, help="how many chargers")
+        add("--prefix", default="CP", help="identities are <prefix>001, <prefix>002, …")
+        add("--first", type=int, default=1, help="the number of the first charger")
+        add("--identity", action="append", metavar="X", help="this identity instead; may be repeated")
+        add("--password", help="for HTTP Basic authentication, the same for all")
+        add("--connectors", type=int, default=2, help="connectors of each charger")
+        add("--power-kw", type=float, default=7.4, help="what a car takes at most; above 7.4 on three phases")
+        add("--battery-kwh", type=float, default=60, help="size of each car's battery")
+        add("--soc", type=float, default=30, help="state of charge of an arriving car, in percent")
+        add("--meter-interval", type=float, default=10, help="seconds between meter values")
+        add("--speed", type=float, default=1, help="how many times faster than in life energy flows")
+        add("--seed", type=int, default=1, help="other numbers give other cars and meters")
+        add("--auto-plug", type=float, default=1.5, help="seconds from a remote start to the cable")
+        add("--auto-unplug", type=float, default=5, help="seconds from the end to the pulled cable")
+        add("--tag", help="let a driver with this tag come to connector 1 of every charger, again and again")
+        add(
+            "--charge-minutes",
+            type=float,
+            default=10,
+            help="how long that driver charges (divided by --speed)",
+        )
+        add("--quiet", action="store_true", help="do not show the conversation")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        console = Console(
+            file=cast(TextIO, self.stdout),
+            highlight=False,
+            soft_wrap=True,
+            no_color=options["no_color"],
+            force_terminal=options["force_color"] or None,
+        )
+        log = logging.getLogger("gateway.ocpp")
+        notices = Notices(console)
+        log.addHandler(notices)
+        log.setLevel(logging.INFO)
+        log.propagate = False  # once on the screen is enough
+        try:
+            asyncio.run(simulate(console, options))
+        except KeyboardInterrupt:
+            console.print("ended")
+        finally:
+            log.removeHandler(notices)
+
+
+async def simulate(console: Console, options: dict[str, Any]) -> None:
+    """Run all chargers, and their drivers if there are any, until cancelled."""
+    on_frame = unwatched if options["quiet"] else Display(console).show
+    chargers = [
+        SimulatedCharger(
+            identity,
+            connectors=options["connectors"],
+            meter_interval_s=options["meter_interval"],
+            speed=options["speed"],
+            seed=options["seed"],
+            max_power_w=options["power_kw"] * 1000,
+            battery_wh=options["battery_kwh"] * 1000,
+            soc_percent=options["soc"],
+            auto_plug_s=options["auto_plug"],
+            auto_unplug_s=options["auto_unplug"],
+            password=options["password"],
+            on_frame=on_frame,
+        )
+        for identity in identities(options)
+    ]
+    async with asyncio.TaskGroup() as group:
+        for charger in chargers:
+            group.create_task(dial(charger, options["url"]))
+            if options["tag"]:
+                charge_s = options["charge_minutes"] * 60 / options["speed"]
+                group.create_task(visit_again_and_again(charger, options["tag"], charge_s))
+
+
+def identities(options: dict[str, Any]) -> Iterator[str]:
+    if options["identity"]:
+        yield from options["identity"]
+    else:
+        for number in range(options["first"], options["first"] + options["count"]):
+            yield f"{options['prefix']}{number:03}"
+
+
+async def visit_again_and_again(charger: SimulatedCharger, id_tag: str, charge_s: float) -> None:
+    """A driver who plugs in, charges, pulls the cable and comes back; a refused tag only costs a pause."""
+    while True:
+        await charger.until(
+            lambda it: it.registration == "Accepted" and it.connectors[1].free, timeout_s=None
+        )
+        await charger.plug_in(1)
+        if await charger.present_tag(1, id_tag):
+            await asyncio.sleep(charge_s)
+        await charger.unplug(1)
+        await asyncio.sleep(PAUSE_S)
+
+
+class Notices(logging.Handler):
+    """Shows what the chargers log, such as a server that cannot be reached."""
+
+    def __init__(self, console: Console) -> None:
+        super().__init__(logging.INFO)
+        self._console = console
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._console.print(Text(f"{datetime.now():%H:%M:%S} {record.getMessage()}", style="yellow"))
+
+
+class Display:
+    """One line per message; answers without content are left out."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._actions: dict[tuple[str, Direction, str], str] = {}
+
+    def show(self, identity: str, direction: Direction, text: str) -> None:
+        try:
+            kind, message_id, *rest = orjson.loads(text)
+        except (ValueError, TypeError):
+            self._line(identity, direction, "?", text[:200], style="red")
+            return
+        if kind == CALL:
+            self._actions[identity, direction, message_id] = rest[0]
+            self._line(identity, direction, rest[0], summary(rest[1]), style="bold")
+            return
+        action = self._actions.pop((identity, OPPOSITE[direction], message_id), "?")
+        if kind == CALLERROR:
+            self._line(identity, direction, action, " ".join(map(str, rest[:2])), style="red")
+        elif rest and rest[0]:
+            self._line(identity, direction, action, summary(rest[0]), style="dim")
+
+    def _line(self, identity: str, direction: Direction, action: str, content: str, *, style: str) -> None:
+        arrow, colour = ARROWS[direction]
+        parts = [(f"{datetime.now():%H:%M:%S} ", "dim"), (f"{identity} ", colour), (f"{arrow} ", colour)]
+        self._console.print(Text.assemble(*parts, (action, style), f" {content}"))
+
+
+def summary(payload: Any) -> str:
+    """A payload in one line: fields without their ceremony, meter values as numbers with units."""
+    if not isinstance(payload, dict):
+        return str(payload)[:200]
+    return " ".join(f"{name}={value}" for name, value in fields(payload))
+
+
+def fields(payload: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    for name, value in payload.items():
+        if name == "meterValue":
+            yield "values", readings(value)
+        elif isinstance(value, dict):
+            yield from fields(value)
+        elif isinstance(value, list):
+            yield name, f"[{len(value)}]"
+        elif name not in ("timestamp", "currentTime"):
+            yield name, str(value)
+
+
+def readings(meter_values: list[dict[str, Any]]) -> str:
+    values = [each for meter_value in meter_values for each in meter_value["sampledValue"]]
+    return ", ".join(f"{each['value']} {each.get('unit', 'Wh')}" for each in values)

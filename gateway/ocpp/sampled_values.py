@@ -1,0 +1,97 @@
+"""Sampled values of any OCPP version → readings in Wh, W, A, V and %. Never fails: what is unknown is left out.
+
+Rules (OCPP 1.6 §7.31, §7.43 and errata 3.16, 3.84; E37): a missing measurand is the import register, a missing
+unit is Wh; k-units are scaled; values at the inlet and of the body are not the outlet's; a value without a
+phase is the total, else phases L1–L3 (or L1-N …) are summed for energy, power and current, averaged for voltage.
+"""
+
+from datetime import datetime
+from typing import Any
+
+from chargers.clock import judged
+from gateway.ocpp.times import parsed
+from sessions.readings import Reading
+
+ENERGY = "Energy.Active.Import.Register"
+
+# measurand → (field, unit → factor, what a missing unit means, whether phases add up)
+_MEASURANDS: dict[str, tuple[str, dict[str, float], str, bool]] = {
+    ENERGY: ("energy_wh", {"Wh": 1, "kWh": 1000}, "Wh", True),
+    "Power.Active.Import": ("power_w", {"W": 1, "kW": 1000, "VA": 1, "kVA": 1000}, "W", True),
+    "Current.Import": ("current_a", {"A": 1}, "A", True),
+    "Voltage": ("voltage_v", {"V": 1}, "V", False),
+    "SoC": ("soc_percent", {"Percent": 1, "%": 1}, "Percent", False),
+}
+_OTHER_PLACES = {"Inlet", "Body"}
+_PHASES = {"L1": "L1", "L2": "L2", "L3": "L3", "L1-N": "L1", "L2-N": "L2", "L3-N": "L3"}
+
+
+def readings_from(meter_values: Any, *, received_at: datetime) -> list[Reading]:
+    """The readings of a `meterValue` list; some chargers send a single object instead of a list."""
+    if isinstance(meter_values, dict):
+        meter_values = [meter_values]
+    if not isinstance(meter_values, list):
+        return []
+    return [
+        reading
+        for value in meter_values
+        if isinstance(value, dict) and (reading := _reading(value, received_at)) is not None
+    ]
+
+
+def _reading(meter_value: dict[str, Any], received_at: datetime) -> Reading | None:
+    samples = meter_value.get("sampledValue")
+    if isinstance(samples, dict):
+        samples = [samples]
+    if not isinstance(samples, list) or not samples:
+        return None
+    totals: dict[str, float] = {}
+    phases: dict[str, dict[str, float]] = {}
+    context = ""
+    for sample in samples:
+        if not isinstance(sample, dict):
+            continue
+        context = context or str(sample.get("context") or "")
+        known = _MEASURANDS.get(sample.get("measurand") or ENERGY)
+        if known is None or sample.get("location") in _OTHER_PLACES:
+            continue
+        field, factors, default_unit, _ = known
+        factor = factors.get(sample.get("unit") or default_unit)
+        number = _number(sample.get("value"))
+        if factor is None or number is None:
+            continue
+        phase = sample.get("phase")
+        if phase is None:
+            totals.setdefault(field, number * factor)
+        elif phase in _PHASES:
+            phases.setdefault(field, {})[_PHASES[phase]] = number * factor
+    return Reading(
+        measured_at=judged(parsed(meter_value.get("timestamp")), received_at=received_at),
+        received_at=received_at,
+        context=context,
+        sampled_values=meter_value,
+        **_fields(totals, phases),
+    )
+
+
+def _fields(totals: dict[str, float], phases: dict[str, dict[str, float]]) -> dict[str, Any]:
+    fields: dict[str, Any] = dict(totals)
+    for field, by_phase in phases.items():
+        if field not in fields:
+            total = sum(by_phase.values())
+            fields[field] = total if _SUMMED[field] else total / len(by_phase)
+    if "energy_wh" in fields:
+        fields["energy_wh"] = round(fields["energy_wh"])
+    return fields
+
+
+_SUMMED = {field: adds_up for field, _, _, adds_up in _MEASURANDS.values()}
+
+
+def _number(value: Any) -> float | None:
+    """A finite number, of a sane size, from a number or its text."""
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        return None
+    return number if -1e15 < number < 1e15 else None

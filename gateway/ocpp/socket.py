@@ -1,0 +1,167 @@
+"""The charger's socket: who may connect, who owns the charger, frames in and commands out."""
+
+import asyncio
+import logging
+from typing import Any
+from urllib.parse import unquote
+
+from django.conf import settings
+
+from chargers import commands, passwords
+from chargers import services as charger_services
+from chargers.events import utcnow
+from chargers.models import Charger, Command
+from gateway import auth
+from gateway.consumer import SocketConsumer
+from gateway.db import in_db
+from gateway.ocpp import v16
+from gateway.ocpp.rpc import CallError, CallTimeout, ConnectionLost, Rpc
+from sessions import services
+
+logger = logging.getLogger(__name__)
+
+ADAPTERS = {v16.VERSION: v16}
+PROTOCOL_ERROR = 1002
+MAX_IDENTITY = 255
+
+_present: set["ChargerSocket"] = set()
+
+
+def present_charger_ids() -> list[int]:
+    """The chargers whose sockets this process holds."""
+    return [socket.charger.pk for socket in _present]
+
+
+class ChargerSocket(SocketConsumer):
+    """One connection of one charger. The newest owns the charger; an older one only ends."""
+
+    charger: Charger
+    rpc: Rpc
+
+    # --- handshake ---
+
+    async def connect(self) -> None:
+        identity = _identity(self.scope)
+        charger = await in_db(charger_services.charger_for_handshake, identity) if identity else None
+        if charger is None or charger.registration == Charger.Registration.REJECTED:
+            logger.info("refused a charger: unknown identity %.80r", identity)
+            await self.refuse(404, "Unknown charger")
+            return
+        if charger.password_hash and not await self._password_fits(charger):
+            logger.info("refused %s: wrong or missing password", charger)
+            await self.refuse(
+                401, "Wrong user or password", [(b"www-authenticate", b'Basic realm="chargers"')]
+            )
+            return
+        # The charger's order of preference counts, and what it spoke last time does not (E7).
+        version = next((p for p in self.scope["subprotocols"] if p in ADAPTERS), None)
+        await self.accept(version)
+        if version is None:
+            await self.close(PROTOCOL_ERROR, "No supported subprotocol; this server speaks ocpp1.6")
+            return
+        self.adapter = ADAPTERS[version]
+        self.charger = charger
+        conversation = self.adapter.V16(charger)
+        self.rpc = Rpc(
+            version=version,
+            send=self.send_text,
+            handlers=conversation.handlers(),
+            tolerant=self.adapter.TOLERANT,
+            on_late=self._late_answer,
+        )
+        await in_db(
+            charger_services.connect,
+            charger_id=charger.pk,
+            channel_name=self.channel_name,
+            ocpp_version=version,
+        )
+        if self.is_open:  # a still newer socket may have taken over meanwhile
+            _present.add(self)
+
+    async def _password_fits(self, charger: Charger) -> bool:
+        given = auth.basic(self.scope["headers"])
+        if given is None or given[0] != charger.identity.encode():  # E9
+            return False
+        return await in_db(passwords.matches, given[1], charger.password_hash)
+
+    async def disconnect(self, code: int) -> None:
+        if self not in _present:
+            return
+        _present.discard(self)
+        self.rpc.close()
+        await in_db(services.charger_disconnected, charger_id=self.charger.pk, channel_name=self.channel_name)
+
+    # --- frames in ---
+
+    async def receive(self, text: str | None, data: bytes | None) -> None:
+        if self not in _present:
+            return  # a newer socket owns the charger: what this one still says no longer counts
+        if text is None:
+            text = (data or b"").decode("utf-8", errors="replace")
+        await self.rpc.receive(text)
+
+    # --- messages from the layer ---
+
+    async def command_ready(self, message: dict[str, Any]) -> None:
+        self.keep(self._run(message["id"]))
+
+    async def socket_superseded(self, message: dict[str, Any]) -> None:
+        """The charger opened a newer socket. Its commands go there; this one is done."""
+        _present.discard(self)
+        if hasattr(self, "rpc"):
+            self.rpc.close()
+        await self.close(1000, "A newer connection of this charger took over")
+
+    async def charger_removed(self, message: dict[str, Any]) -> None:
+        _present.discard(self)
+        await self.close(1000, "This charger was removed")
+
+    # --- commands out ---
+
+    async def _run(self, command_id: str) -> None:
+        """Send one command when it is its turn, and write how it ended. Never awaited by a handler of frames."""
+        try:
+            async with self.rpc.turn():
+                command = await in_db(commands.claim_command, command_id, channel_name=self.channel_name)
+                if command is None:
+                    return
+                status, answer, error = await self._ask(command)
+        except ConnectionLost:  # before it was ours to send
+            return
+        await in_db(services.finish_command, command_id, status=status, answer=answer, error=error)
+
+    async def _ask(self, command: Command) -> tuple[str, Any, str]:
+        try:
+            action, payload = self.adapter.spoken(command)
+            # Before the caller's own time is over, so that it hears our word of it and not its silence.
+            elapsed = (utcnow() - command.created_at).total_seconds()
+            timeout_s = max(0.1, settings.COMMAND_TIMEOUT_S - elapsed - 0.25)
+            answer = await self.rpc.call(str(command.pk), action, payload, timeout_s=timeout_s)
+        except CallError as error:
+            answer = error
+        except CallTimeout:
+            status, error_code = commands.without_answer(command)
+            return status, None, error_code
+        except (ConnectionLost, asyncio.CancelledError):
+            status, _ = commands.without_answer(command)
+            return status, None, "charger_offline"
+        return self.adapter.outcome(command.action, answer)
+
+    def _late_answer(self, message_id: str, answer: Any) -> None:
+        """It came after its time, but it is still the truth about that command (E13)."""
+        self.keep(self._settle_late(message_id, answer))
+
+    async def _settle_late(self, message_id: str, answer: Any) -> None:
+        command = await in_db(Command.objects.get, pk=message_id)
+        status, content, error = self.adapter.outcome(command.action, answer)
+        await in_db(services.finish_command, message_id, status=status, answer=content, error=error)
+
+
+def _identity(scope: dict[str, Any]) -> str:
+    """The last part of the path, percent-decoded here, so that an encoded slash stays part of it (E6)."""
+    raw = scope.get("raw_path")
+    path = raw.decode("ascii", errors="replace") if raw else scope["path"]
+    encoded = path.split("?")[0].rpartition("/ocpp/")[2].rstrip("/")
+    identity = unquote(encoded) if raw else encoded
+    usable = identity.isprintable() and len(identity) <= MAX_IDENTITY
+    return identity if usable else ""

@@ -1,0 +1,91 @@
+"""Group commit: what many chargers send at once is written in one transaction, and acknowledged after it.
+
+There is no timer: while one batch is being written the next one gathers, so a lone message waits for its own
+commit only and a flood makes large batches by itself.
+"""
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Generic, TypeVar
+
+from django.db import connections
+
+from gateway.db import call_service
+from sessions.metering import Metering, record_readings
+
+logger = logging.getLogger(__name__)
+
+Item = TypeVar("Item")
+
+MAX_BATCH = 500
+
+
+class GroupCommitWriter(Generic[Item]):
+    """Hands batches of items to `write` in a thread of its own, one batch at a time, in order of arrival."""
+
+    def __init__(self, write: Callable[[list[Item]], None]) -> None:
+        self.write = write
+        self.loop = asyncio.get_running_loop()
+        self.waiting: deque[tuple[Item, asyncio.Future[None]]] = deque()
+        self.thread = ThreadPoolExecutor(1, thread_name_prefix="writer")
+        self.flushing: asyncio.Task[None] | None = None
+
+    async def add(self, item: Item) -> None:
+        """Return once the item is committed; raise what kept it from being."""
+        future: asyncio.Future[None] = self.loop.create_future()
+        self.waiting.append((item, future))
+        if self.flushing is None:
+            self.flushing = self.loop.create_task(self._flush())
+        await future
+
+    async def _flush(self) -> None:
+        try:
+            while self.waiting:
+                batch = [self.waiting.popleft() for _ in range(min(len(self.waiting), MAX_BATCH))]
+                errors = await self.loop.run_in_executor(
+                    self.thread, self._write, [item for item, _ in batch]
+                )
+                for (_, future), error in zip(batch, errors, strict=True):
+                    if not future.done():
+                        future.set_exception(error) if error else future.set_result(None)
+        finally:
+            self.flushing = None
+
+    def _write(self, items: list[Item]) -> list[Exception | None]:
+        """Write all in one transaction; if that fails each on its own, so that a bad one spoils no other."""
+        try:
+            call_service(self.write, items)
+            return [None] * len(items)
+        except Exception as error:
+            if len(items) == 1:
+                logger.exception("a meter value was not written")
+                return [error]
+        return [result for item in items for result in self._write([item])]
+
+    async def stop(self) -> None:
+        """Write what waits, then end the thread."""
+        if self.flushing is not None:
+            await self.flushing
+        await self.loop.run_in_executor(self.thread, connections.close_all)
+        self.thread.shutdown()
+
+
+_writer: GroupCommitWriter[Metering] | None = None
+
+
+def writer() -> GroupCommitWriter[Any]:
+    """This process's writer of meter readings."""
+    global _writer
+    if _writer is None or _writer.loop is not asyncio.get_running_loop():
+        _writer = GroupCommitWriter(record_readings)
+    return _writer
+
+
+async def stop_writer() -> None:
+    global _writer
+    if _writer is not None:
+        current, _writer = _writer, None
+        await current.stop()

@@ -1,0 +1,76 @@
+"""Waiting for the end of a command, whichever process the charger is connected to.
+
+The process listens on one channel of its own. A waiter joins the command's group before the command can end
+and reads the row afterwards, so no end is missed; the bus only says when to look.
+"""
+
+import asyncio
+import uuid
+from collections import defaultdict
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from channels.layers import get_channel_layer
+
+from chargers.events import command_group
+
+
+class _Results:
+    def __init__(self) -> None:
+        self.loop = asyncio.get_running_loop()
+        self.layer: Any = get_channel_layer()
+        self.waiters: dict[str, set[asyncio.Event]] = defaultdict(set)
+        self.channel = ""
+        self.opening = asyncio.Lock()
+        self.task: asyncio.Task[None] | None = None
+
+    async def open(self) -> None:
+        async with self.opening:
+            if self.task is None:
+                self.channel = await self.layer.new_channel()
+                self.task = asyncio.create_task(self._listen())
+
+    async def _listen(self) -> None:
+        while True:
+            message = await self.layer.receive(self.channel)
+            if message["type"] == "command.done":
+                for event in self.waiters.get(message["id"], ()):
+                    event.set()
+
+
+_results: _Results | None = None
+
+
+def _of_this_loop() -> _Results:
+    global _results
+    if _results is None or _results.loop is not asyncio.get_running_loop():
+        _results = _Results()
+    return _results
+
+
+@asynccontextmanager
+async def expecting(command_id: uuid.UUID) -> AsyncIterator[asyncio.Event]:
+    """An event that is set when the command has ended; entered before the command is sent, or before its row is read."""
+    results = _of_this_loop()
+    await results.open()
+    key, event = str(command_id), asyncio.Event()
+    if not results.waiters[key]:
+        await results.layer.group_add(command_group(key), results.channel)
+    results.waiters[key].add(event)
+    try:
+        yield event
+    finally:
+        results.waiters[key].discard(event)
+        if not results.waiters[key]:
+            del results.waiters[key]
+            await results.layer.group_discard(command_group(key), results.channel)
+
+
+async def wait(event: asyncio.Event, timeout_s: float) -> bool:
+    """Whether it was set in time."""
+    try:
+        await asyncio.wait_for(event.wait(), timeout_s)
+    except TimeoutError:
+        return False
+    return True

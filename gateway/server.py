@@ -1,0 +1,63 @@
+"""Runs the ASGI application under uvicorn, with the settings the sockets want."""
+
+import errno
+import socket
+from collections.abc import Callable
+from typing import Any
+
+import uvicorn
+from django.conf import settings
+from django.core.management.base import CommandError
+
+# Above the app protocol's 64 KiB, so that a large message is answered rather than cut off; above it, close 1009.
+MAX_FRAME_BYTES = 1024 * 1024
+
+
+def config(*, host: str, port: int) -> uvicorn.Config:
+    """uvicorn as measured: no compression (36 KiB a socket), pings on every socket, no access log (it has tokens)."""
+    return uvicorn.Config(
+        settings.ASGI_APPLICATION.rpartition(".")[0] + ":application",
+        host=host,
+        port=port,
+        ws="websockets-sansio",
+        ws_max_size=MAX_FRAME_BYTES,
+        ws_ping_interval=settings.WS_PING_INTERVAL_S,
+        ws_ping_timeout=settings.WS_PING_TIMEOUT_S,
+        ws_per_message_deflate=False,
+        timeout_graceful_shutdown=20,
+        backlog=4096,
+        lifespan="on",
+        access_log=False,
+        log_config=None,
+        server_header=False,
+    )
+
+
+def listening_socket(host: str, port: int) -> socket.socket:
+    """The port, taken before anything else is begun. CommandError, in words, if somebody else has it."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+    except OSError as error:
+        listener.close()
+        if error.errno in (errno.EADDRINUSE, errno.EACCES):
+            why = "is taken by another program" if error.errno == errno.EADDRINUSE else "is not ours to open"
+            raise CommandError(f"Port {port} {why}. Choose another one: PORT={port + 1}") from error
+        raise CommandError(f"Cannot listen on {host}:{port}: {error}") from error
+    listener.listen(4096)
+    listener.setblocking(False)
+    return listener
+
+
+class Server(uvicorn.Server):
+    """uvicorn's server, which calls back once it serves."""
+
+    def __init__(self, config: uvicorn.Config, on_started: Callable[[], Any] = lambda: None) -> None:
+        super().__init__(config)
+        self.on_started = on_started
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self.on_started()

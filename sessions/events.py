@@ -1,0 +1,157 @@
+"""What a driver hears of charging. Energy in kWh, power in kW, money as a number with its currency."""
+
+from datetime import datetime
+from decimal import Decimal
+from typing import Literal
+
+import msgspec
+
+from chargers.events import Event
+
+
+class SessionState(msgspec.Struct, kw_only=True, frozen=True):
+    """A session as it stands. Null is unknown. `stale`: the charger is not connected, figures are its last ones."""
+
+    session_id: int
+    transaction_id: int | None
+    charger_id: str
+    connector_id: int | None
+    station_id: int | None
+    station_name: str | None
+    station_address: str | None
+    status: Literal["pending", "active", "stopping", "completed", "failed"]
+    message_id: str | None
+    id_tag: str
+    requested_at: datetime | None
+    start_time: datetime | None
+    stop_time: datetime | None
+    stop_reason: str | None
+    duration: int
+    meter_start: int | None
+    meter_stop: int | None
+    energy_delivered: float | None
+    power: float | None
+    voltage: float | None
+    current: float | None
+    charge_percentage: float | None
+    time_remaining: int | None
+    cost: Decimal | None
+    cost_currency: str | None
+    error_code: str | None
+    error_message: str | None
+    stale: bool
+
+
+class ActiveSessionUpdate(Event, kw_only=True, frozen=True, tag="active_session_update"):
+    """The user's active session: after connecting, and whenever it appears, changes its state or ends."""
+
+    has_active_session: bool
+    data: SessionState | None
+
+
+class SessionStarted(msgspec.Struct, kw_only=True, frozen=True):
+    charger_id: str
+    connector_id: int | None
+    id_tag: str
+    meter_start: int | None
+    start_time: datetime
+
+
+class MeterValue(msgspec.Struct, kw_only=True, frozen=True):
+    """One tick. `timestamp` is the charger's."""
+
+    charger_id: str
+    connector_id: int
+    station_id: int | None
+    station_name: str | None
+    station_address: str | None
+    energy_delivered: float | None
+    energy_consumed: float | None
+    energy_consumed_unit: Literal["kWh"] = "kWh"
+    power: float | None
+    output_power: float | None
+    output_power_unit: Literal["kW"] = "kW"
+    voltage: float | None
+    current: float | None
+    meter_value: int | None
+    charge_percentage: float | None
+    time_remaining: int | None
+    time_remaining_display: str | None
+    charging_duration: int
+    charging_duration_display: str
+    cost: Decimal | None
+    cost_currency: str | None
+    timestamp: datetime
+
+
+class SessionStopped(msgspec.Struct, kw_only=True, frozen=True):
+    charger_id: str
+    connector_id: int | None
+    meter_stop: int | None
+    energy_delivered: float | None
+    duration: int
+    stop_time: datetime
+    stop_reason: str | None
+
+
+class SessionCompleted(msgspec.Struct, kw_only=True, frozen=True):
+    """The final totals."""
+
+    charger_id: str
+    connector_id: int | None
+    meter_start: int | None
+    meter_stop: int | None
+    energy_delivered: float | None
+    duration: int
+    start_time: datetime | None
+    stop_time: datetime | None
+    stop_reason: str | None
+    cost: Decimal | None
+    cost_currency: str | None
+
+
+class SessionError(msgspec.Struct, kw_only=True, frozen=True):
+    code: str
+    message: str
+
+
+class SessionUpdate(Event, kw_only=True, frozen=True, tag="session_update"):
+    """Something happened to one session of the user."""
+
+    session_id: int
+    transaction_id: int | None
+
+
+class SessionStartedUpdate(SessionUpdate, kw_only=True, frozen=True, tag="session_update"):
+    """The charger began a transaction."""
+
+    event: Literal["session_started"] = "session_started"
+    data: SessionStarted
+
+
+class MeterValueUpdate(SessionUpdate, kw_only=True, frozen=True, tag="session_update"):
+    """A new meter reading."""
+
+    event: Literal["meter_value"] = "meter_value"
+    data: MeterValue
+
+
+class SessionStoppedUpdate(SessionUpdate, kw_only=True, frozen=True, tag="session_update"):
+    """The charger ended the transaction."""
+
+    event: Literal["session_stopped"] = "session_stopped"
+    data: SessionStopped
+
+
+class SessionCompletedUpdate(SessionUpdate, kw_only=True, frozen=True, tag="session_update"):
+    """The session is closed, with its totals."""
+
+    event: Literal["session_completed"] = "session_completed"
+    data: SessionCompleted
+
+
+class SessionErrorUpdate(SessionUpdate, kw_only=True, frozen=True, tag="session_update"):
+    """The session did not come about."""
+
+    event: Literal["session_error"] = "session_error"
+    data: SessionError

@@ -1,0 +1,77 @@
+"""Meter readings into the database: any number in one statement with one parameter, repeats passed over.
+
+The ORM's bulk_create costs ten times as much per row with a JSON column; this is the hot path.
+"""
+
+import hashlib
+from typing import Any
+
+import orjson
+from django.db import connection
+
+from sessions.readings import Reading
+
+_COLUMNS = {
+    "session_id": "bigint",
+    "charger_id": "bigint",
+    "connector_number": "smallint",
+    "measured_at": "timestamptz",
+    "received_at": "timestamptz",
+    "context": "text",
+    "energy_wh": "bigint",
+    "power_w": "float8",
+    "current_a": "float8",
+    "voltage_v": "float8",
+    "soc_percent": "float8",
+    "sampled_values": "jsonb",
+    "digest": "bigint",
+}
+_NAMES = ", ".join(_COLUMNS)
+_INSERT = {
+    "postgresql": (
+        f"INSERT INTO charging_meterreading ({_NAMES}) SELECT {_NAMES} FROM json_to_recordset(%s::json) AS r("
+        + ", ".join(f"{name} {kind}" for name, kind in _COLUMNS.items())
+        + ") ON CONFLICT DO NOTHING"
+    ),
+    "sqlite": (
+        f"INSERT INTO charging_meterreading ({_NAMES}) SELECT "
+        + ", ".join(f"json_extract(value, '$.{name}')" for name in _COLUMNS)
+        + " FROM json_each(%s) WHERE true ON CONFLICT DO NOTHING"
+    ),
+}
+
+
+def row(
+    *, session_id: int | None, charger_id: int, connector_number: int, reading: Reading
+) -> dict[str, Any]:
+    """A reading as a row to insert."""
+    samples = orjson.dumps(reading.sampled_values)
+    digest = hashlib.blake2b(samples, digest_size=8).digest()
+    return {
+        "session_id": session_id,
+        "charger_id": charger_id,
+        "connector_number": connector_number,
+        "measured_at": _timestamp(reading.measured_at),
+        "received_at": _timestamp(reading.received_at),
+        "context": reading.context[:40],
+        "energy_wh": reading.energy_wh,
+        "power_w": reading.power_w,
+        "current_a": reading.current_a,
+        "voltage_v": reading.voltage_v,
+        "soc_percent": reading.soc_percent,
+        "sampled_values": reading.sampled_values,
+        "digest": int.from_bytes(digest, "big", signed=True),
+    }
+
+
+def _timestamp(at: Any) -> str:
+    # Both databases read this as UTC: PostgreSQL's session is in UTC, SQLite's columns hold it without a zone.
+    return at.replace(tzinfo=None).isoformat(" ")
+
+
+def insert(rows: list[dict[str, Any]]) -> None:
+    """Add the rows; those that are there already are left as they are."""
+    if not rows:
+        return
+    with connection.cursor() as cursor:
+        cursor.execute(_INSERT[connection.vendor], [orjson.dumps(rows).decode()])

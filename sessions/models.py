@@ -1,0 +1,241 @@
+"""Who charged, where, how much, at what price. The constraints here are the last word on money."""
+
+from typing import TYPE_CHECKING
+
+from django.conf import settings
+from django.core.validators import MinValueValidator, RegexValidator
+from django.db import models
+from django.db.models import Q
+
+from chargers.models import Charger, Command, Connector, Station
+from sessions.pricing import Price
+
+if TYPE_CHECKING:
+    from django.db.models.manager import RelatedManager
+
+
+class IdTag(models.Model):
+    """A card or key fob. Values match without regard to case (OCPP 1.6 §7.28), so they are stored in capitals."""
+
+    value = models.CharField(max_length=20, unique=True)
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL, models.SET_NULL, null=True, blank=True, related_name="id_tags"
+    )
+    parent = models.ForeignKey("self", models.SET_NULL, null=True, blank=True, related_name="children")
+    is_blocked = models.BooleanField("blocked", default=False)
+    expires_at = models.DateTimeField(null=True, blank=True)
+    note = models.CharField(max_length=120, blank=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ("value",)
+        verbose_name = "id tag"
+
+    def __str__(self) -> str:
+        return self.value
+
+    def save(self, *args: object, **kwargs: object) -> None:
+        self.value = self.value.strip().upper()
+        super().save(*args, **kwargs)  # type: ignore[arg-type]
+
+
+class Tariff(models.Model):
+    """Prices. A charger takes the tariff of its station, else the default one, at the moment a session starts."""
+
+    name = models.CharField(max_length=80)
+    currency = models.CharField(
+        max_length=3, default="EUR", validators=[RegexValidator(r"^[A-Z]{3}$", "ISO 4217 code, such as EUR")]
+    )
+    price_per_kwh = models.DecimalField(
+        max_digits=10, decimal_places=4, default=0, validators=[MinValueValidator(0)]
+    )
+    price_per_minute = models.DecimalField(
+        max_digits=10, decimal_places=4, default=0, validators=[MinValueValidator(0)]
+    )
+    price_per_session = models.DecimalField(
+        max_digits=10, decimal_places=4, default=0, validators=[MinValueValidator(0)]
+    )
+    stations = models.ManyToManyField(Station, blank=True, related_name="tariffs")
+    is_default = models.BooleanField("default", default=False)
+
+    class Meta:
+        ordering = ("name",)
+        constraints = [
+            models.UniqueConstraint(
+                fields=["is_default"],
+                condition=Q(is_default=True),
+                name="one_default_tariff",
+                violation_error_message="Another tariff is the default already.",
+            ),
+            models.CheckConstraint(
+                condition=Q(price_per_kwh__gte=0, price_per_minute__gte=0, price_per_session__gte=0),
+                name="tariff_not_negative",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class ChargingSession(models.Model):
+    """One charge, from the wish for it to its price.
+
+    pending ─→ active ⇄ stopping ─→ completed
+       └─→ failed ─→ active   (the charger began after we had given up: it is still this driver's, E31)
+
+    The facts as the charger told them (`*_reported`, meter values) stay as they came; times and energy are
+    what was judged from them.
+    """
+
+    class Status(models.TextChoices):
+        PENDING = "pending"
+        ACTIVE = "active"
+        STOPPING = "stopping"
+        COMPLETED = "completed"
+        FAILED = "failed"
+
+    OPEN = (Status.PENDING, Status.ACTIVE, Status.STOPPING)
+    RUNNING = (Status.ACTIVE, Status.STOPPING)
+
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL, models.PROTECT, null=True, blank=True, related_name="charging_sessions"
+    )
+    # Sessions begun from an app take one of the user's places; a card at the charger is a fact and needs none.
+    user_place = models.PositiveSmallIntegerField(null=True, editable=False)
+    charger = models.ForeignKey(Charger, models.PROTECT, related_name="sessions")
+    connector = models.ForeignKey(Connector, models.PROTECT, null=True, blank=True, related_name="sessions")
+    id_tag = models.CharField(max_length=40)
+    id_tag_status = models.CharField(
+        max_length=13, blank=True, help_text="What the charger was told of the tag"
+    )
+    status = models.CharField(max_length=9, choices=Status.choices, default=Status.PENDING)
+    transaction_id = models.PositiveBigIntegerField(null=True, blank=True, unique=True)
+    start_command = models.OneToOneField(
+        Command, models.SET_NULL, null=True, blank=True, related_name="started_session"
+    )
+    stop_command = models.ForeignKey(
+        Command, models.SET_NULL, null=True, blank=True, related_name="stopped_sessions"
+    )
+
+    requested_at = models.DateTimeField(null=True, blank=True)
+    started_at = models.DateTimeField(null=True, blank=True)
+    start_reported = models.CharField(max_length=64, blank=True)
+    stopped_at = models.DateTimeField(null=True, blank=True)
+    stop_reported = models.CharField(max_length=64, blank=True)
+    stop_reason = models.CharField(max_length=40, blank=True)
+    meter_start_wh = models.BigIntegerField(null=True, blank=True)
+    meter_stop_wh = models.BigIntegerField(null=True, blank=True)
+    energy_wh = models.BigIntegerField(
+        null=True, blank=True, help_text="Final energy; live energy is in the readings"
+    )
+
+    currency = models.CharField(max_length=3, blank=True)
+    price_per_kwh = models.DecimalField(max_digits=10, decimal_places=4, null=True, blank=True)
+    price_per_minute = models.DecimalField(max_digits=10, decimal_places=4, null=True, blank=True)
+    price_per_session = models.DecimalField(max_digits=10, decimal_places=4, null=True, blank=True)
+    cost = models.DecimalField(max_digits=12, decimal_places=3, null=True, blank=True)
+
+    error_code = models.CharField(max_length=40, blank=True)
+    error_message = models.CharField(max_length=255, blank=True)
+    flags = models.JSONField(
+        default=list, blank=True, help_text="What was odd: late, reconciled, superseded …"
+    )
+    created_at = models.DateTimeField(auto_now_add=True)
+    updated_at = models.DateTimeField(auto_now=True)
+
+    user_id: int | None
+    charger_id: int
+    connector_id: int | None
+    start_command_id: object
+    if TYPE_CHECKING:
+        readings: RelatedManager["MeterReading"]
+
+    class Meta:
+        ordering = ("-created_at", "-pk")
+        verbose_name = "charging session"
+        indexes = [
+            models.Index(fields=["user", "-created_at"], name="session_by_user"),
+            models.Index(fields=["charger", "id_tag"], name="session_by_tag"),
+        ]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["connector"],
+                condition=Q(status__in=("pending", "active", "stopping")),
+                name="one_open_session_per_connector",
+            ),
+            models.UniqueConstraint(
+                fields=["user", "user_place"],
+                condition=Q(status__in=("pending", "active", "stopping")),
+                name="one_open_session_per_user_place",
+            ),
+            # The same StartTransaction is the same session, whenever it comes again (E21).
+            models.UniqueConstraint(
+                fields=["charger", "connector", "id_tag", "start_reported", "meter_start_wh"],
+                condition=Q(transaction_id__isnull=False) & ~Q(start_reported=""),
+                name="one_session_per_reported_start",
+            ),
+            models.CheckConstraint(
+                condition=Q(status__in=("pending", "failed")) | Q(transaction_id__isnull=False),
+                name="running_session_has_transaction",
+            ),
+            models.CheckConstraint(
+                condition=Q(energy_wh__gte=0) | Q(energy_wh=None), name="energy_not_negative"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"Session {self.pk}"
+
+    @property
+    def is_open(self) -> bool:
+        return self.status in self.OPEN
+
+    @property
+    def price(self) -> Price | None:
+        if self.price_per_kwh is None or self.price_per_minute is None or self.price_per_session is None:
+            return None
+        return Price(self.currency, self.price_per_kwh, self.price_per_minute, self.price_per_session)
+
+    def agree_price(self, price: Price | None) -> None:
+        if price is not None:
+            self.currency, self.price_per_kwh, self.price_per_minute, self.price_per_session = price
+
+    def add_flag(self, flag: str) -> None:
+        if flag not in self.flags:
+            self.flags = [*self.flags, flag]
+
+
+class MeterReading(models.Model):
+    """What a meter showed at one moment. Rows are only ever added, many at a time (sessions.meter_store)."""
+
+    session = models.ForeignKey(
+        ChargingSession, models.CASCADE, null=True, blank=True, related_name="readings", db_index=False
+    )
+    charger = models.ForeignKey(Charger, models.CASCADE, related_name="readings", db_index=False)
+    connector_number = models.PositiveSmallIntegerField(help_text="0 is the charger's own main meter")
+    measured_at = models.DateTimeField()
+    received_at = models.DateTimeField()
+    context = models.CharField(max_length=40, blank=True)
+    energy_wh = models.BigIntegerField("register (Wh)", null=True)
+    power_w = models.FloatField("power (W)", null=True)
+    current_a = models.FloatField("current (A)", null=True)
+    voltage_v = models.FloatField("voltage (V)", null=True)
+    soc_percent = models.FloatField("state of charge (%)", null=True)
+    sampled_values = models.JSONField(help_text="As the charger sent them")
+    digest = models.BigIntegerField(editable=False)
+
+    session_id: int | None
+    charger_id: int
+
+    class Meta:
+        ordering = ("measured_at", "pk")
+        indexes = [models.Index(fields=["session", "measured_at"], name="reading_by_session")]
+        constraints = [
+            # The same report twice is stored once.
+            models.UniqueConstraint(
+                fields=["charger", "connector_number", "measured_at", "digest"], name="reading_once"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.measured_at:%F %T}"

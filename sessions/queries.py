@@ -1,0 +1,114 @@
+"""What a user or an operator may see of sessions."""
+
+from datetime import datetime
+
+from django.db.models import Count, QuerySet
+
+from chargers.events import utcnow
+from sessions import pricing
+from sessions.events import SessionState
+from sessions.models import ChargingSession, MeterReading
+from sessions.readings import Reading, energy_delivered_wh, kwh, newest, seconds_to_full
+
+# Chargers spread energy, power and SoC over a few readings; the newest of each is within these.
+_RECENT = 6
+
+
+def with_relations(sessions: QuerySet[ChargingSession]) -> QuerySet[ChargingSession]:
+    return sessions.select_related("charger__station", "connector")
+
+
+def open_session_of(user_id: int, *, identity: str | None = None) -> ChargingSession | None:
+    """The user's open session: the newest, or the one at the charger named."""
+    sessions = ChargingSession.objects.filter(user_id=user_id, status__in=ChargingSession.OPEN)
+    if identity is not None:
+        sessions = sessions.filter(charger__identity=identity)
+    return with_relations(sessions).order_by("-pk").first()
+
+
+def as_reading(row: MeterReading) -> Reading:
+    return Reading(
+        measured_at=row.measured_at,
+        received_at=row.received_at,
+        context=row.context,
+        energy_wh=row.energy_wh,
+        power_w=row.power_w,
+        current_a=row.current_a,
+        voltage_v=row.voltage_v,
+        soc_percent=row.soc_percent,
+    )
+
+
+def newest_reading(session: ChargingSession) -> Reading | None:
+    rows = session.readings.order_by("-measured_at", "-pk")[:_RECENT]
+    return newest(as_reading(row) for row in rows)
+
+
+def first_soc(session: ChargingSession) -> tuple[float | None, datetime | None]:
+    """The car's state of charge when it first told, and when."""
+    row = session.readings.filter(soc_percent__isnull=False).order_by("measured_at").first()
+    return (row.soc_percent, row.measured_at) if row else (None, None)
+
+
+def duration_s(session: ChargingSession, *, now: datetime | None = None) -> int:
+    if session.started_at is None:
+        return 0
+    end = session.stopped_at or now or utcnow()
+    return max(0, round((end - session.started_at).total_seconds()))
+
+
+def state_of(session: ChargingSession) -> SessionState:
+    """The session as apps see it. Of an ended one the stored totals, of a running one the newest readings."""
+    station = session.charger.station
+    seconds = duration_s(session)
+    running = session.status in ChargingSession.RUNNING
+    reading = newest_reading(session) if running else None
+    energy_wh, price = session.energy_wh, session.price
+    cost = session.cost
+    remaining = None
+    if running:
+        register = reading.energy_wh if reading else None
+        energy_wh = energy_delivered_wh(meter_start_wh=session.meter_start_wh, register_wh=register)
+        cost = pricing.cost(price, energy_wh=energy_wh, duration_s=seconds)
+        if reading and reading.soc_percent is not None:
+            soc, at = first_soc(session)
+            remaining = seconds_to_full(
+                first_soc=soc, first_at=at, soc=reading.soc_percent, at=reading.measured_at
+            )
+    return SessionState(
+        session_id=session.pk,
+        transaction_id=session.transaction_id,
+        charger_id=session.charger.identity,
+        connector_id=session.connector.number if session.connector else None,
+        station_id=station.pk if station else None,
+        station_name=station.name if station else None,
+        station_address=(station.address or None) if station else None,
+        status=session.status,  # type: ignore[arg-type]
+        message_id=str(session.start_command_id) if session.start_command_id else None,
+        id_tag=session.id_tag,
+        requested_at=session.requested_at,
+        start_time=session.started_at,
+        stop_time=session.stopped_at,
+        stop_reason=session.stop_reason or None,
+        duration=seconds,
+        meter_start=session.meter_start_wh,
+        meter_stop=session.meter_stop_wh,
+        energy_delivered=kwh(energy_wh),
+        power=reading.power_w / 1000 if reading and reading.power_w is not None else None,
+        voltage=reading.voltage_v if reading else None,
+        current=reading.current_a if reading else None,
+        charge_percentage=reading.soc_percent if reading else None,
+        time_remaining=remaining,
+        cost=cost,
+        cost_currency=session.currency or None,
+        error_code=session.error_code or None,
+        error_message=session.error_message or None,
+        stale=session.is_open and not session.charger.is_connected,
+    )
+
+
+def counts() -> dict[str, int]:
+    """Open sessions by status."""
+    rows = ChargingSession.objects.filter(status__in=ChargingSession.OPEN).values_list("status")
+    found = dict(rows.annotate(count=Count("pk")).order_by())
+    return {status.value: found.get(status.value, 0) for status in ChargingSession.OPEN}

@@ -1,0 +1,285 @@
+"""What drivers and operators ask for: start, stop; and the end of what nobody will answer. Facts are in ledger.py."""
+
+import uuid
+from datetime import timedelta
+from typing import Any, NamedTuple
+
+from django.conf import settings
+from django.contrib.auth.models import AbstractBaseUser
+from django.db import IntegrityError, transaction
+from django.db.models import Q
+
+from chargers import availability, commands
+from chargers import services as charger_services
+from chargers.commands import REMOTE_START, REMOTE_STOP, send_command
+from chargers.errors import (
+    ChargerOffline,
+    ChargerPending,
+    ConnectorBusy,
+    ConnectorUnavailable,
+    NotFound,
+)
+from chargers.events import utcnow
+from chargers.models import Charger, Command, Connector, ConnectorStatus
+from sessions import announce, id_tags, ledger, queries
+from sessions.errors import ActiveSessionExists, NoActiveSession
+from sessions.models import ChargingSession
+
+Status = ChargingSession.Status
+
+BUSY = {ConnectorStatus.CHARGING, ConnectorStatus.SUSPENDED_EV, ConnectorStatus.SUSPENDED_EVSE}
+CLOSED = {ConnectorStatus.UNAVAILABLE, ConnectorStatus.FAULTED, ConnectorStatus.RESERVED}
+
+
+class Requested(NamedTuple):
+    """A session and the command that is to begin or end it; no command where none was needed."""
+
+    session: ChargingSession
+    command: Command | None
+
+
+@transaction.atomic
+def request_start(
+    *, user: AbstractBaseUser, identity: str, connector_number: int = 1, command_id: uuid.UUID | None = None
+) -> Requested:
+    """Begin to charge: writes the session and the command. A second tap on the same connector gets the first one's.
+
+    Raises NotFound, ChargerOffline, ChargerPending, ConnectorUnavailable, ConnectorBusy, ActiveSessionExists.
+    """
+    charger = (
+        Charger.objects.select_for_update(of=("self",), no_key=True)
+        .select_related("station")
+        .filter(identity=identity)
+        .first()
+    )
+    if charger is None:
+        raise NotFound(f"There is no charger {identity}")
+    connector = _connector_for_start(charger, connector_number)
+    if repeat := _same_wish(user, connector):
+        return Requested(repeat, repeat.start_command)
+    place = _free_place(user)
+    if ChargingSession.objects.filter(connector=connector, status__in=ChargingSession.OPEN).exists():
+        raise ConnectorBusy(f"Connector {connector_number} of {identity} is in use")
+    _check_ready(charger, connector)
+    tag = id_tags.one_time_tag()
+    command = send_command(
+        charger=charger,
+        action=REMOTE_START,
+        params={"connector_id": connector_number, "id_tag": tag},
+        requested_by=user,
+        command_id=command_id,
+    )
+    try:
+        with transaction.atomic():
+            session = ChargingSession.objects.create(
+                user_id=user.pk,
+                user_place=place,
+                charger=charger,
+                connector=connector,
+                id_tag=tag,
+                start_command=command,
+                requested_at=utcnow(),
+            )
+    except IntegrityError as error:  # another process was faster at the user's place, at another charger
+        raise ActiveSessionExists from error
+    announce.state(session)
+    return Requested(session, command)
+
+
+def _connector_for_start(charger: Charger, number: int) -> Connector:
+    connector = charger.connectors.filter(number=number).first()
+    if connector is None:
+        if number < 1 or number > charger_services.MAX_CONNECTORS or charger.connectors.exists():
+            raise NotFound(f"{charger.identity} has no connector {number}")
+        connector = Connector.objects.create(charger=charger, number=number)  # it has not told us of any yet
+    return connector
+
+
+def _same_wish(user: AbstractBaseUser, connector: Connector) -> ChargingSession | None:
+    return (
+        queries.with_relations(ChargingSession.objects.select_related("start_command"))
+        .filter(user_id=user.pk, connector=connector, status=Status.PENDING, start_command__isnull=False)
+        .first()
+    )
+
+
+def _free_place(user: AbstractBaseUser) -> int:
+    """The lowest place of the user's that is free; ActiveSessionExists if none is, or a card is charging."""
+    open_ones = list(
+        ChargingSession.objects.filter(user_id=user.pk, status__in=ChargingSession.OPEN).values_list(
+            "user_place", flat=True
+        )
+    )
+    limit = settings.MAX_ACTIVE_SESSIONS_PER_USER
+    if len(open_ones) >= limit:
+        raise ActiveSessionExists
+    return next(place for place in range(limit) if place not in open_ones)
+
+
+def _check_ready(charger: Charger, connector: Connector) -> None:
+    if charger.registration != Charger.Registration.ACCEPTED:
+        raise ChargerPending
+    if not charger.is_connected:
+        raise ChargerOffline(f"{charger.identity} is not connected")
+    if not availability.is_usable(charger):
+        station = charger.station
+        reason = station.maintenance_reason if station and station.is_under_maintenance else ""
+        raise ConnectorUnavailable(f"{charger.identity} is out of service", detail=reason)
+    if connector.status in CLOSED:
+        raise ConnectorUnavailable(f"Connector {connector.number} is {connector.status.lower()}")
+    if connector.status in BUSY:
+        raise ConnectorBusy(f"Connector {connector.number} of {charger.identity} is in use")
+
+
+@transaction.atomic
+def request_stop(
+    *, user: AbstractBaseUser, identity: str | None = None, command_id: uuid.UUID | None = None
+) -> Requested:
+    """End the user's session, at the charger named or wherever it is. One that has not begun is called off.
+
+    Raises NotFound (no such charger), NoActiveSession, ChargerOffline, ChargerPending.
+    """
+    session = queries.open_session_of(user.pk, identity=identity)
+    if session is None:
+        if identity is not None and not Charger.objects.filter(identity=identity).exists():
+            raise NotFound(f"There is no charger {identity}")
+        raise NoActiveSession
+    return stop(session=session, requested_by=user, command_id=command_id)
+
+
+@transaction.atomic
+def stop(
+    *, session: ChargingSession, requested_by: AbstractBaseUser, command_id: uuid.UUID | None = None
+) -> Requested:
+    """Ask the charger to end a session; used by its driver's wish and by operators."""
+    # Its charger's transactions are decided one after the other, so what we read next stays true.
+    ledger.locked_charger(session.charger_id)
+    session.refresh_from_db(fields=["status", "transaction_id", "stop_command"])
+    if not session.is_open:
+        raise NoActiveSession
+    if session.status == Status.PENDING:
+        ledger.fail(session, code="cancelled", message="The start was called off before charging began")
+        return Requested(session, session.start_command)
+    command = send_command(
+        charger=session.charger,
+        action=REMOTE_STOP,
+        params={"transaction_id": session.transaction_id},
+        requested_by=requested_by,
+        command_id=command_id,
+    )
+    session.status, session.stop_command = Status.STOPPING, command
+    session.save(update_fields=["status", "stop_command", "updated_at"])
+    announce.state(session)
+    return Requested(session, command)
+
+
+# --- the ends of commands ---
+
+_START_FAILURES = {
+    Command.Status.REJECTED: ("charger_rejected", "The charger refused to start"),
+    Command.Status.FAILED: ("charger_offline", "The charger could not be reached"),
+    Command.Status.TIMED_OUT: ("charger_timeout", "The charger did not answer"),
+}
+
+
+@transaction.atomic
+def finish_command(
+    command_id: uuid.UUID | str, *, status: str, answer: Any = None, error: str = ""
+) -> Command | None:
+    """Write how a command ended, and what that means for its session."""
+    command = commands.finish_command(command_id, status=status, answer=answer, error=error)
+    if command is not None:
+        settle(command)
+    return command
+
+
+def settle(command: Command) -> None:
+    """A start that failed frees the connector; a stop that failed leaves the session running.
+
+    An accepted start waits for its transaction; so does one of unknown outcome (E32).
+    """
+    if command.action == REMOTE_START and command.status in _START_FAILURES:
+        sessions = ChargingSession.objects.filter(start_command=command, status=Status.PENDING)
+        for session in queries.with_relations(sessions):
+            code, message = _START_FAILURES[Command.Status(command.status)]
+            ledger.fail(session, code=code, message=message)
+    elif command.action == REMOTE_STOP and command.status != Command.Status.ACCEPTED:
+        stopping = ChargingSession.objects.filter(stop_command=command, status=Status.STOPPING)
+        if stopping.update(status=Status.ACTIVE, updated_at=utcnow()):
+            sessions = ChargingSession.objects.filter(stop_command=command, status=Status.ACTIVE)
+            for session in queries.with_relations(sessions):
+                announce.state(session)
+
+
+def charger_disconnected(*, charger_id: int, channel_name: str) -> None:
+    """A charger's socket closed: release it if it was still the owner, and end what it was asked."""
+    with transaction.atomic():
+        for command in charger_services.disconnect(charger_id=charger_id, channel_name=channel_name):
+            settle(command)
+
+
+@transaction.atomic
+def abandon_command(command_id: uuid.UUID) -> None:
+    """Its caller waits no longer; if it is still unsent it must stay so."""
+    if command := commands.abandon_command(command_id):
+        settle(command)
+
+
+def awaits_tag(charger_id: int, id_tag: str) -> bool:
+    """Whether this is the one-time tag of a start that this charger was asked for, and may ask back about."""
+    return ChargingSession.objects.filter(
+        charger_id=charger_id, id_tag=id_tag, start_command__isnull=False, status__in=ChargingSession.OPEN
+    ).exists()
+
+
+def connector_reported(*, charger_id: int, number: int, status: str) -> None:
+    """A free connector says that a start of unknown outcome did not happen (E32)."""
+    if status != ConnectorStatus.AVAILABLE:
+        return
+    with transaction.atomic():
+        sessions = ChargingSession.objects.filter(
+            charger_id=charger_id,
+            connector__number=number,
+            status=Status.PENDING,
+            start_command__status__in=(Command.Status.UNKNOWN, Command.Status.TIMED_OUT),
+        )
+        for session in queries.with_relations(sessions):
+            ledger.fail(session, code="charger_timeout", message="The charger did not start")
+
+
+# --- the sweep ---
+
+
+def sweep() -> dict[str, int]:
+    """End what nobody will answer; safe to run anywhere, any number of times. Returns how many of each."""
+    with transaction.atomic():
+        stale = charger_services.release_stale()
+        for command in stale:
+            settle(command)
+    with transaction.atomic():
+        expired = commands.expire_commands()
+        for command in expired:
+            settle(command)
+    return {"commands": len(stale) + len(expired), "starts": _end_overdue_starts()}
+
+
+def _end_overdue_starts() -> int:
+    """Accepted (or unknown) starts whose transaction never began: nobody plugged in (E31)."""
+    limit = utcnow() - timedelta(seconds=settings.START_TIMEOUT_S)
+    overdue = ChargingSession.objects.filter(status=Status.PENDING, requested_at__lt=limit).filter(
+        Q(start_command=None) | Q(start_command__finished_at__isnull=False)
+    )
+    count = 0
+    for pk in list(overdue.values_list("pk", flat=True)):
+        with transaction.atomic():
+            candidates = ChargingSession.objects.select_for_update(of=("self",)).filter(
+                pk=pk, status=Status.PENDING
+            )
+            for session in queries.with_relations(candidates):
+                ledger.fail(
+                    session,
+                    code="charger_timeout",
+                    message="Charging did not begin in time; was the car plugged in?",
+                )
+                count += 1
+    return count

@@ -1,0 +1,96 @@
+"""Fixtures. Two kinds of test: those of the domain roll back (`db`); flows talk to server processes and commit."""
+
+import os
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+
+import pytest
+from django.test.utils import setup_databases
+
+from tests.server_process import ServerProcess
+
+# Tests build their rows where they are, in async functions too; the code under test does not.
+os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "true"
+
+
+def stack() -> str:
+    return os.environ.get("STACK", "embedded")
+
+
+class Site(NamedTuple):
+    """Where phones and chargers dial: one process, or, with PostgreSQL and Redis, one for each."""
+
+    apps: ServerProcess
+    chargers: ServerProcess
+
+    @property
+    def app_url(self) -> str:
+        return self.apps.ws
+
+    @property
+    def charger_url(self) -> str:
+        return self.chargers.ws
+
+    @property
+    def http(self) -> str:
+        return self.apps.http
+
+
+@pytest.fixture(scope="session")
+def django_db_setup(django_test_environment: None, django_db_blocker: Any) -> None:
+    """The test database, also for a run of flows alone: pytest-django's own makes one for marked tests only.
+
+    It is thrown away with the stack it stands in (tests.servers).
+    """
+    with django_db_blocker.unblock():
+        setup_databases(verbosity=0, interactive=False)
+
+
+@pytest.fixture(scope="session")
+def committed(django_db_setup: None, django_db_blocker: Any) -> Iterator[None]:
+    """The test database for rows that other processes see. They stay, so every test makes its own."""
+    with django_db_blocker.unblock():
+        yield
+
+
+@pytest.fixture(scope="session")
+def site(committed: None) -> Iterator[Site]:
+    """The servers most flows share."""
+    chargers = ServerProcess()
+    apps = ServerProcess() if stack() == "real" else chargers
+    yield Site(apps, chargers)
+    for server in {apps, chargers}:
+        server.stop()
+
+
+@pytest.fixture
+def start_server(committed: None) -> Iterator[Callable[..., ServerProcess]]:
+    """Start a server of one's own, with settings of one's own: `start_server(MAX_APP_SOCKETS=1)`."""
+    started: list[ServerProcess] = []
+
+    def start(*command: str, **environment: Any) -> ServerProcess:
+        server = ServerProcess(*command, **environment)
+        started.append(server)
+        return server
+
+    yield start
+    for server in started:
+        if server.process.poll() is None:
+            server.stop()
+
+
+@pytest.fixture
+def published(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, dict[str, Any]]]:
+    """(group or channel, message) of everything sent on the bus by committed work, events decoded."""
+    import json
+
+    from chargers import bus
+
+    sent: list[tuple[str, dict[str, Any]]] = []
+
+    def post(envelopes: list[bus.Envelope]) -> None:
+        for _, address, message in envelopes:
+            sent.append((address, json.loads(message["body"]) if "body" in message else message))
+
+    monkeypatch.setattr(bus, "post", post)
+    return sent

@@ -1,0 +1,96 @@
+"""Real server processes on the test database."""
+
+import os
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+from django.db import connection
+
+ROOT = Path(__file__).resolve().parent.parent
+
+# Short waits, so that what ends by time ends within a test.
+FAST = {
+    "COMMAND_TIMEOUT_S": "3",
+    "START_TIMEOUT_S": "5",
+    "SWEEP_INTERVAL_S": "1",
+    "LOG_LEVEL": "INFO",
+    "LOGIN_ATTEMPTS_PER_MINUTE": "10000",
+}
+
+
+def database_url() -> str:
+    """The test database, as a URL for another process."""
+    values = connection.settings_dict
+    if connection.vendor == "sqlite":
+        return f"sqlite:///{values['NAME']}"
+    user = values["USER"] + (f":{values['PASSWORD']}" if values["PASSWORD"] else "")
+    return f"postgresql://{user}@{values['HOST']}:{values['PORT']}/{values['NAME']}"
+
+
+class ServerProcess:
+    """`manage.py serve` on a port of its own; `log` is what it wrote."""
+
+    def __init__(self, *command: str, **environment: Any) -> None:
+        self.log_file = tempfile.NamedTemporaryFile("w+", suffix=".log", delete=False)  # noqa: SIM115
+        env = {
+            **os.environ,
+            **FAST,
+            "DATABASE_URL": database_url(),
+            "ENV_FILE": os.devnull,
+            **{name: str(value) for name, value in environment.items()},
+        }
+        arguments = command or ("manage.py", "serve", "--port", "0")
+        self.process = subprocess.Popen(
+            [sys.executable, *arguments],
+            cwd=ROOT,
+            env=env,
+            stdout=self.log_file,
+            stderr=subprocess.STDOUT,
+        )
+        self.port = self._port()
+        self.ws = f"ws://127.0.0.1:{self.port}"
+        self.http = f"http://127.0.0.1:{self.port}"
+
+    def _port(self) -> int:
+        deadline = time.monotonic() + 30
+        while time.monotonic() < deadline:
+            if (found := self.log.partition("listens on http://")[2]) and "/" in found:
+                return int(found.partition("/")[0].rpartition(":")[2])
+            if self.process.poll() is not None:
+                break
+            time.sleep(0.05)
+        self.process.kill()
+        raise RuntimeError(f"the server did not start:\n{self.log}")
+
+    @property
+    def log(self) -> str:
+        return Path(self.log_file.name).read_text()
+
+    def get(self, path: str) -> tuple[int, str]:
+        try:
+            with urllib.request.urlopen(self.http + path, timeout=10) as response:
+                return response.status, response.read().decode()
+        except urllib.error.HTTPError as error:
+            return error.code, error.read().decode()
+
+    def stop(self) -> int:
+        """SIGTERM, and the exit status."""
+        self.process.terminate()
+        try:
+            return self.process.wait(30)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            raise
+        finally:
+            self.log_file.close()
+
+    def kill(self) -> None:
+        """As when the machine dies: nothing is said to anybody."""
+        self.process.kill()
+        self.process.wait()
