@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from datetime import datetime, timedelta
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from django.conf import settings
 from django.db import transaction
@@ -27,6 +27,7 @@ from chargers.models import Charger, Command, Connector, ConnectorStatus, Statio
 
 OFFLINE = "Offline"
 MAX_CONNECTORS = 100
+MAX_DETAIL = 50  # what a charger says of itself: the length of those columns
 
 
 class Ownership(NamedTuple):
@@ -115,7 +116,7 @@ def boot(*, charger_id: int, details: dict[str, str]) -> Charger:
     """Record a boot. `details` maps our column names to what the charger says of itself."""
     charger = Charger.objects.select_for_update().get(pk=charger_id)
     for name, value in details.items():
-        setattr(charger, name, value[: Charger._meta.get_field(name).max_length])
+        setattr(charger, name, value[:MAX_DETAIL])
     charger.booted_at = charger.last_seen_at = utcnow()
     charger.save(update_fields=[*details, "booted_at", "last_seen_at"])
     return charger
@@ -188,7 +189,9 @@ def _announce_status(
         timestamp=at,
     )
     groups = audience(charger)
-    kind = "connector_status_changed" if connector_id else "status_changed"
+    kind: Literal["connector_status_changed", "status_changed"] = (
+        "connector_status_changed" if connector_id else "status_changed"
+    )
     publish(ChargerStatusChanged(charger_id=charger.identity, event=kind, data=change), to=groups)
     if status == ConnectorStatus.FAULTED or error_code:
         publish(ChargerStatusChanged(charger_id=charger.identity, event="error", data=change), to=groups)
@@ -237,11 +240,11 @@ def announce_removed(charger: Charger) -> None:
         bus.send_on_commit([bus.to_channel(charger.channel_name, {"type": "charger.removed"})])
 
 
-def _announce_list(charger: Charger, action: str) -> None:
+def _announce_list(charger: Charger, action: Literal["added", "removed"]) -> None:
     prefetch_related_objects([charger], "station", Prefetch("connectors"))
     listed = availability.listed_station(charger.station, [charger])
     groups = [ALL_CHARGERS] + ([station_group(charger.station_id)] if charger.station_id else [])
-    publish(ChargerListUpdate(action=action, data=ChargerList(chargers=[listed])), to=groups)  # type: ignore[arg-type]
+    publish(ChargerListUpdate(action=action, data=ChargerList(chargers=[listed])), to=groups)
 
 
 @transaction.atomic

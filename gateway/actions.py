@@ -12,7 +12,7 @@ from django.db import InterfaceError, OperationalError
 from chargers import queries as charger_queries
 from chargers.errors import ChargerOffline, DomainError, NotFound
 from chargers.events import utcnow
-from chargers.models import Charger, Command
+from chargers.models import Charger, Command, Station
 from gateway import protocol, results
 from gateway.db import in_db
 from gateway.errors import (
@@ -205,16 +205,19 @@ def charger_state(charger: Charger) -> protocol.ChargerState:
         available_connectors=data.available_connectors,
         display=data.display,
         is_under_maintenance=data.is_under_maintenance,
-        station=station
-        and protocol.StationState(
-            station_id=station.pk,
-            name=station.name,
-            location=charger_queries.location(station),
-            is_under_maintenance=station.is_under_maintenance,
-            maintenance_reason=station.maintenance_reason or None,
-        ),
+        station=_station_state(station) if station else None,
         vendor=charger.vendor or None,
         model=charger.model or None,
+    )
+
+
+def _station_state(station: Station) -> protocol.StationState:
+    return protocol.StationState(
+        station_id=station.pk,
+        name=station.name,
+        location=charger_queries.location(station),
+        is_under_maintenance=station.is_under_maintenance,
+        maintenance_reason=station.maintenance_reason or None,
     )
 
 

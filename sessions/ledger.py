@@ -102,10 +102,6 @@ def start_session(
         session.add_flag("late")
     was_cancelled = session.status == Status.FAILED and session.error_code == "cancelled"
     session.status, session.error_code, session.error_message = Status.ACTIVE, "", ""
-    if session.pk is None:
-        session.status = Status.PENDING  # it has no transaction id before it has a key
-        session.save()
-        session.status = Status.ACTIVE
     session.transaction_id = session.pk
     session.save()
     announce.state(session)
@@ -146,8 +142,10 @@ def _new_session(charger: Charger, id_tag: str) -> ChargingSession:
         open_ones = ChargingSession.objects.filter(user_id=user_id, status__in=ChargingSession.OPEN)
         if open_ones.exists():
             status = id_tags.CONCURRENT
-    session = ChargingSession(charger=charger, user_id=user_id, id_tag=id_tag, id_tag_status=status)
-    return session
+    # Pending for a moment: it has no transaction id before it has a key.
+    return ChargingSession.objects.create(
+        charger=charger, user_id=user_id, id_tag=id_tag, id_tag_status=status
+    )
 
 
 def _clear_connector(connector: Connector, *, besides: ChargingSession | None, now: datetime) -> None:
@@ -155,7 +153,9 @@ def _clear_connector(connector: Connector, *, besides: ChargingSession | None, n
     others = with_relations(
         ChargingSession.objects.filter(connector=connector, status__in=ChargingSession.OPEN)
     )
-    for other in others.exclude(pk=besides.pk if besides else None):
+    for other in others:
+        if besides is not None and other.pk == besides.pk:
+            continue
         if other.status == Status.PENDING:
             fail(other, code="connector_busy", message="Somebody else began to charge at this connector")
         else:

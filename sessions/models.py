@@ -11,7 +11,7 @@ from chargers.models import Charger, Command, Connector, Station
 from sessions.pricing import Price
 
 if TYPE_CHECKING:
-    from django.db.models.manager import RelatedManager
+    from django.db.models.fields.related_descriptors import RelatedManager
 
 
 class IdTag(models.Model):

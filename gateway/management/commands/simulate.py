@@ -7,12 +7,11 @@ from collections.abc import Iterator
 from datetime import datetime
 from typing import Any, TextIO, cast
 
-import orjson
 from django.core.management.base import BaseCommand
 from rich.console import Console
 from rich.text import Text
 
-from gateway.ocpp.simulated_line import CALL, CALLERROR, Direction
+from gateway.ocpp.simulated_line import Direction, decoded
 from gateway.ocpp.simulator import SimulatedCharger, dial, unwatched
 
 PAUSE_S = 5.0
@@ -141,20 +140,23 @@ class Display:
         self._actions: dict[tuple[str, Direction, str], str] = {}
 
     def show(self, identity: str, direction: Direction, text: str) -> None:
-        try:
-            kind, message_id, *rest = orjson.loads(text)
-        except (ValueError, TypeError):
-            self._line(identity, direction, "?", text[:200], style="red")
-            return
-        if kind == CALL:
-            self._actions[identity, direction, message_id] = rest[0]
-            self._line(identity, direction, rest[0], summary(rest[1]), style="bold")
-            return
-        action = self._actions.pop((identity, OPPOSITE[direction], message_id), "?")
-        if kind == CALLERROR:
-            self._line(identity, direction, action, " ".join(map(str, rest[:2])), style="red")
-        elif rest and rest[0]:
-            self._line(identity, direction, action, summary(rest[0]), style="dim")
+        match decoded(text):
+            case [2, str(message_id), str(action), payload]:
+                self._actions[identity, direction, message_id] = action
+                self._line(identity, direction, action, summary(payload), style="bold")
+            case [3, str(message_id), payload]:
+                action = self._answered(identity, direction, message_id)
+                if payload:
+                    self._line(identity, direction, action, summary(payload), style="dim")
+            case [4, str(message_id), code, description, *_]:
+                action = self._answered(identity, direction, message_id)
+                self._line(identity, direction, action, f"{code} {description}", style="red")
+            case _:
+                self._line(identity, direction, "?", text[:200], style="red")
+
+    def _answered(self, identity: str, direction: Direction, message_id: str) -> str:
+        """The action of the CALL that went the other way."""
+        return self._actions.pop((identity, OPPOSITE[direction], message_id), "?")
 
     def _line(self, identity: str, direction: Direction, action: str, content: str, *, style: str) -> None:
         arrow, colour = ARROWS[direction]
@@ -182,5 +184,6 @@ def fields(payload: dict[str, Any]) -> Iterator[tuple[str, str]]:
 
 
 def readings(meter_values: list[dict[str, Any]]) -> str:
+    """Only chargers send meter values, and these are ours: they are well-formed."""
     values = [each for meter_value in meter_values for each in meter_value["sampledValue"]]
     return ", ".join(f"{each['value']} {each.get('unit', 'Wh')}" for each in values)

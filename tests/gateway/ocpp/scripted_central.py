@@ -156,9 +156,13 @@ class ScriptedCentral:
     async def ask(self, action: str, payload: Payload | None = None) -> Any:
         """CALL the charger; returns the payload of its result, or the code of its CALLERROR."""
         message_id = f"central-{next(self._message_ids)}"
+        return await self.ask_frame([2, message_id, action, {} if payload is None else payload], action)
+
+    async def ask_frame(self, frame: list[Any], action: str) -> Any:
+        """Like `ask`, for a CALL that need not be well-formed."""
         answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-        self._asked[message_id] = action, answer
-        self.send([2, message_id, action, {} if payload is None else payload])
+        self._asked[frame[1]] = action, answer
+        self.send(frame)
         return await asyncio.wait_for(answer, 2)
 
     async def next(self, *actions: str, timeout_s: float = 2) -> Payload:

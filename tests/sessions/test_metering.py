@@ -1,0 +1,119 @@
+"""Where meter values go, and what the driver's app gets of them."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from pytest_django import DjangoCaptureOnCommitCallbacks
+
+from chargers.events import user_group, utcnow
+from sessions.metering import Metering, metered, record_readings, tick
+from sessions.models import MeterReading
+from sessions.readings import Reading
+from tests.factories import make_charger, make_session, make_user
+
+pytestmark = pytest.mark.django_db
+
+
+def reading(**values: Any) -> Reading:
+    at = values.pop("at", None) or utcnow()
+    return Reading(measured_at=at, received_at=utcnow(), sampled_values={"timestamp": str(at)}, **values)
+
+
+def test_values_go_to_the_session_of_their_transaction() -> None:
+    session = make_session()
+    found = metered(charger_id=session.charger_id, connector_number=1, transaction_id=session.transaction_id)
+    assert (found.session_id, found.connector_number) == (session.pk, 1)
+
+
+def test_values_without_a_transaction_go_to_what_runs_on_the_connector() -> None:
+    session = make_session()
+    found = metered(charger_id=session.charger_id, connector_number=1, transaction_id=None)
+    assert found.session_id == session.pk
+    assert metered(charger_id=session.charger_id, connector_number=2, transaction_id=None).session_id is None
+
+
+@pytest.mark.parametrize("transaction_id", [-1, 0, 987654321])
+def test_values_of_a_transaction_we_never_named_go_to_the_open_one_and_are_flagged(
+    transaction_id: int,
+) -> None:
+    """E25"""
+    session = make_session()
+    found = metered(charger_id=session.charger_id, connector_number=1, transaction_id=transaction_id)
+    session.refresh_from_db()
+    assert (found.session_id, session.flags) == (session.pk, ["reconciled"])
+
+
+def test_the_main_meters_values_belong_to_no_session() -> None:
+    """E37"""
+    session = make_session()
+    assert metered(charger_id=session.charger_id, connector_number=0, transaction_id=None).session_id is None
+
+
+def test_values_of_another_chargers_transaction_are_not_taken_for_it() -> None:
+    other = make_session()
+    charger = make_charger()
+    found = metered(charger_id=charger.pk, connector_number=1, transaction_id=other.transaction_id)
+    assert found.session_id is None
+
+
+def test_readings_are_stored_once_and_announced(
+    published: list[tuple[str, dict[str, Any]]],
+    django_capture_on_commit_callbacks: DjangoCaptureOnCommitCallbacks,
+) -> None:
+    user = make_user()
+    session = make_session(user=user)
+    where = metered(charger_id=session.charger_id, connector_number=1, transaction_id=session.transaction_id)
+    value = reading(energy_wh=1500, power_w=7400.0)
+    with django_capture_on_commit_callbacks(execute=True):
+        record_readings([Metering(where, [value]), Metering(where, [value])])
+    row = MeterReading.objects.get(session=session)
+    assert (row.energy_wh, row.power_w, row.sampled_values) == (1500, 7400.0, value.sampled_values)
+    assert row.measured_at == value.measured_at
+    group, message = published[0]
+    assert (group, message["event"], message["data"]["energy_delivered"]) == (
+        user_group(user.pk),
+        "meter_value",
+        0.5,
+    )
+
+
+def test_values_after_the_end_are_stored_and_not_announced(
+    published: list[tuple[str, dict[str, Any]]],
+    django_capture_on_commit_callbacks: DjangoCaptureOnCommitCallbacks,
+) -> None:
+    """E30"""
+    session = make_session(user=make_user(), status="completed", stopped_at=utcnow())
+    where = metered(charger_id=session.charger_id, connector_number=1, transaction_id=session.transaction_id)
+    with django_capture_on_commit_callbacks(execute=True):
+        record_readings([Metering(where, [reading(energy_wh=1500)])])
+    session.refresh_from_db()
+    assert session.readings.count() == 1
+    assert session.status == "completed"
+    assert published == []
+
+
+def test_a_tick_has_what_the_meter_said_and_null_for_the_rest() -> None:
+    session = make_session(user=make_user(), started_at=utcnow() - timedelta(minutes=75))
+    where = metered(charger_id=session.charger_id, connector_number=1, transaction_id=session.transaction_id)
+    data = tick(where, [reading(power_w=3600.0)]).data
+    assert (data.power, data.output_power, data.charging_duration_display) == (3.6, 3.6, "1hr 15min")
+    unknown = (
+        "energy_delivered",
+        "meter_value",
+        "voltage",
+        "current",
+        "charge_percentage",
+        "time_remaining",
+        "cost",
+    )
+    assert [getattr(data, name) for name in unknown] == [None] * len(unknown)
+
+
+def test_time_remaining_is_told_once_the_pace_is_known() -> None:
+    start = utcnow() - timedelta(minutes=30)
+    session = make_session(user=make_user(), started_at=start)
+    where = metered(charger_id=session.charger_id, connector_number=1, transaction_id=session.transaction_id)
+    assert tick(where, [reading(soc_percent=40.0, at=start)]).data.time_remaining is None
+    data = tick(where, [reading(soc_percent=60.0, at=start + timedelta(minutes=30))]).data
+    assert (data.time_remaining, data.time_remaining_display) == (3600, "1hr 0min")
