@@ -26,9 +26,10 @@ demo:  ## Server, chargers and users with one command; PORT=8081 CHARGERS=20 mak
 clean-demo:  ## Forget the demo's data
 	rm -rf .demo
 
-run:  ## The server with your settings (environment or .env)
+run:  ## The server with your settings (environment or .env), its database brought up to date
 	@$(BOOTSTRAP) run
 	@$(BOOTSTRAP) env
+	@$(PY) manage.py migrate --verbosity 0
 	@$(PY) manage.py serve $(ARGS)
 
 test: check  ## Checks, then the tests on SQLite and on PostgreSQL with Valkey; ARGS="-k start -x" goes to pytest
