@@ -21,7 +21,7 @@ help:  ## This list
 
 demo:  ## Server, chargers and users with one command; PORT=8081 CHARGERS=20 make demo
 	@$(BOOTSTRAP) run
-	@$(PY) manage.py demo $(ARGS)
+	@DEMO=true $(PY) manage.py demo $(ARGS)
 
 clean-demo:  ## Forget the demo's data
 	rm -rf .demo

@@ -9,7 +9,7 @@ from django.db import models
 from django.db.models import F, Q
 
 if TYPE_CHECKING:
-    from django.db.models.manager import RelatedManager
+    from django.db.models.fields.related_descriptors import RelatedManager
 
 
 class Station(models.Model):
@@ -163,6 +163,7 @@ class Command(models.Model):
 
     class Meta:
         ordering = ("-created_at",)
+        permissions = [("send_command", "Can send commands to chargers")]
         indexes = [
             models.Index(fields=["charger", "-created_at"], name="command_by_charger"),
             # What the sweep looks for, every few seconds: only the open ones are in this index.

@@ -29,6 +29,8 @@ AT_CAPACITY = "Server at capacity"
 MAX_CONCURRENT_ACTIONS = 32
 
 open_sockets: set["AppSocket"] = set()
+# Sockets whose token is still being looked at; they take a place too, so that many at once cannot overrun the limit.
+_arriving: set["AppSocket"] = set()
 
 
 class AppSocket(SocketConsumer):
@@ -47,15 +49,18 @@ class AppSocket(SocketConsumer):
         """Accept first, so that a browser can read why it is refused; join first, so that no event is missed."""
         await self.accept()
         try:
-            if len(open_sockets) >= settings.MAX_APP_SOCKETS:
-                raise auth.Refused(AT_CAPACITY)
             self.claims = auth.claims_of(self._token())
+            if len(open_sockets) + len(_arriving) >= settings.MAX_APP_SOCKETS:
+                raise auth.Refused(AT_CAPACITY)
+            _arriving.add(self)
             await self.join(user_group(self.claims.user_id))
             self.user, session, watched = await in_db(_arrival, self.claims)
+            open_sockets.add(self)
         except auth.Refused as refusal:
             await self.close(POLICY_VIOLATION, str(refusal))
             return
-        open_sockets.add(self)
+        finally:
+            _arriving.discard(self)
         delay = max(0.0, self.claims.expires - time.time())
         self.expiry = asyncio.get_running_loop().call_later(delay, self._expire)
         if watched:
@@ -76,8 +81,6 @@ class AppSocket(SocketConsumer):
 
     async def revoke(self, reason: str) -> None:
         """The token no longer counts: no further event, and goodbye."""
-        for group in list(self.groups):
-            await self.leave(group)
         await self.close(POLICY_VIOLATION, reason)
 
     async def disconnect(self, code: int) -> None:
@@ -213,10 +216,10 @@ def _summary(labels: Any) -> dict[str, Any]:
 
 async def close_revoked() -> None:
     """Close the sockets of users who were disabled, deleted or given a new password since they connected."""
-    sockets = list(open_sockets)
+    sockets = [socket for socket in open_sockets if socket.is_open]
     for start in range(0, len(sockets), 500):
         some = sockets[start : start + 500]
         revoked = await in_db(auth.revoked_among, [socket.claims for socket in some])
         for socket in some:
-            if socket.claims.user_id in revoked:
-                await socket.revoke(auth.INVALID_TOKEN)
+            if socket.claims in revoked:  # kept, not awaited: a client that does not read must not hold up the rest
+                socket.keep(socket.revoke(auth.INVALID_TOKEN))

@@ -51,7 +51,7 @@ def claims_of(token: str | None) -> Claims:
         user_id = int(access[api_settings.USER_ID_CLAIM])
     except ExpiredTokenError as error:
         raise Refused(TOKEN_EXPIRED) from error
-    except (TokenError, KeyError, ValueError) as error:
+    except (TokenError, KeyError, TypeError, ValueError) as error:
         raise Refused(INVALID_TOKEN) from error
     return Claims(user_id, float(access["exp"]), access.get(api_settings.REVOKE_TOKEN_CLAIM, ""))
 
@@ -64,14 +64,14 @@ def user_for(claims: Claims) -> User:
     return user  # type: ignore[return-value]
 
 
-def revoked_among(claims: list[Claims]) -> set[int]:
-    """Ids of those users whose tokens no longer count: disabled, deleted, or with a new password."""
+def revoked_among(claims: list[Claims]) -> set[Claims]:
+    """Those that no longer count: the user is disabled or deleted, or has another password since."""
     ids = {claim.user_id for claim in claims}
     passwords = dict(
         get_user_model().objects.filter(pk__in=ids, is_active=True).values_list("pk", "password")
     )
     valid = {pk: get_md5_hash_password(password) for pk, password in passwords.items()}
-    return {claim.user_id for claim in claims if valid.get(claim.user_id) != claim.password_hash}
+    return {claim for claim in claims if valid.get(claim.user_id) != claim.password_hash}
 
 
 def tokens_for(user: AbstractBaseUser) -> tuple[str, str]:

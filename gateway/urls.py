@@ -2,9 +2,11 @@
 
 from django.urls import path
 
-from gateway import api, health, tokens
+from gateway import api, console, health, tokens
 
 urlpatterns = [
+    path("", console.home),
+    path("console/", console.console),
     path("api/token/", tokens.Login.as_view()),
     path("api/token/refresh/", tokens.Refresh.as_view()),
     path("api/token/verify/", tokens.Verify.as_view()),

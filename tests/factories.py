@@ -1,11 +1,15 @@
 """Rows for tests: say only what the test is about. Names are unique, since flows share one database."""
 
+import functools
 import itertools
 import uuid
+from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
+from django.contrib.auth.hashers import make_password
 from django.contrib.auth.models import User
+from rest_framework_simplejwt.tokens import AccessToken
 
 from chargers.events import utcnow
 from chargers.models import Charger, Connector, Station
@@ -20,9 +24,13 @@ def unique(prefix: str) -> str:
     return f"{prefix}{_run}{next(_count)}"
 
 
+# A third of a second each: the same password gets the same hash.
+hashed = functools.cache(make_password)
+
+
 def make_user(**fields: Any) -> User:
-    username = fields.pop("username", None) or unique("user").lower()
-    return User.objects.create_user(username, password=fields.pop("password", "s3cret-enough"), **fields)
+    fields.setdefault("username", unique("user").lower())
+    return User.objects.create(password=hashed(fields.pop("password", "s3cret-enough")), **fields)
 
 
 def make_operator(**fields: Any) -> User:
@@ -85,5 +93,10 @@ def make_session(**fields: Any) -> ChargingSession:
     return session
 
 
-def token_of(user: User) -> str:
-    return tokens_for(user)[0]
+def token_of(user: User, *, life_s: float | None = None) -> str:
+    """An access token; one that lives `life_s` seconds from now (negative: it has expired)."""
+    if life_s is None:
+        return tokens_for(user)[0]
+    token = AccessToken.for_user(user)
+    token.set_exp(lifetime=timedelta(seconds=life_s))
+    return str(token)
