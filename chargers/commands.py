@@ -5,6 +5,7 @@ exactly one process send it, and nothing unsent is kept for a charger that comes
 """
 
 import uuid
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -68,10 +69,13 @@ def send_command(
         params=params,
         requested_by_id=requested_by.pk if requested_by else None,
     )
-    bus.send_on_commit(
-        [bus.to_channel(charger.channel_name, {"type": "command.ready", "id": str(command.pk)})]
-    )
+    wake(command, charger.channel_name)
     return command
+
+
+def wake(command: Command, channel_name: str) -> None:
+    """Tell the socket that owns the charger of a command to send, once this is committed."""
+    bus.send_on_commit([bus.to_channel(channel_name, {"type": "command.ready", "id": str(command.pk)})])
 
 
 def claim_command(command_id: uuid.UUID | str, *, channel_name: str) -> Command | None:
@@ -98,10 +102,14 @@ def finish_command(
         return None
     command = Command.objects.select_related("charger").get(pk=command_id)
     _keep_configuration(command)
+    _tell_waiters(command)
+    return command
+
+
+def _tell_waiters(command: Command) -> None:
     bus.send_on_commit(
         [bus.to_group(command_group(command.pk), {"type": "command.done", "id": str(command.pk)})]
     )
-    return command
 
 
 def _keep_configuration(command: Command) -> None:
@@ -110,8 +118,10 @@ def _keep_configuration(command: Command) -> None:
         return
     charger = command.charger
     if command.action == GET_CONFIGURATION and isinstance(command.answer, dict):
-        entries = command.answer.get("configurationKey") or []
-        charger.configuration.update({entry["key"]: entry.get("value", "") for entry in entries})
+        entries = command.answer.get("configurationKey")
+        for entry in entries if isinstance(entries, list) else []:
+            if isinstance(entry, dict) and isinstance(entry.get("key"), str):
+                charger.configuration[entry["key"]] = entry.get("value", "")
     elif command.action == CHANGE_CONFIGURATION:
         key, value = command.params["key"], command.params["value"]
         charger.configuration[key] = value
@@ -144,18 +154,22 @@ def expire_commands(*, now: datetime | None = None) -> list[Command]:
     return _end_all(list(overdue))
 
 
-def abandon_command(command_id: uuid.UUID | str) -> Command | None:
-    """Nobody waits for it any more and it was not sent: it must not be sent later."""
+def abandon_command(command_id: uuid.UUID | str, *, error: str = "charger_timeout") -> Command | None:
+    """Nobody wants it any more and it was not sent: it must not be sent later. None if it was sent, or has ended."""
     given_up = Command.objects.filter(pk=command_id, status=Status.QUEUED).update(
-        status=Status.FAILED, error="charger_timeout", finished_at=utcnow()
+        status=Status.FAILED, error=error, finished_at=utcnow()
     )
-    return Command.objects.select_related("charger").get(pk=command_id) if given_up else None
+    if not given_up:
+        return None
+    command = Command.objects.select_related("charger").get(pk=command_id)
+    _tell_waiters(command)
+    return command
 
 
-def end_commands_of(charger_id: int) -> list[Command]:
-    """The charger went away: nothing that is open will be answered on that socket."""
+def end_commands_of(charger_id: int, statuses: Iterable[str] = OPEN) -> list[Command]:
+    """The charger's socket went away: nothing that is open will be answered on it."""
     ended = []
-    for command in Command.objects.filter(charger_id=charger_id, status__in=OPEN):
+    for command in Command.objects.filter(charger_id=charger_id, status__in=list(statuses)):
         status, _ = without_answer(command)
         if finished := finish_command(command.pk, status=status, error="charger_offline"):
             ended.append(finished)

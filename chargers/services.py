@@ -1,6 +1,6 @@
 """What happens to chargers: they come, go, boot, report. Plain, synchronous, atomic; doors call these."""
 
-from collections.abc import Iterable
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Literal, NamedTuple
 
@@ -31,10 +31,11 @@ MAX_DETAIL = 50  # what a charger says of itself: the length of those columns
 
 
 class Ownership(NamedTuple):
-    """What a socket holds while it owns a charger."""
+    """What a socket holds while it owns a charger; `ended` are the commands that the socket before it had sent."""
 
     charger: Charger
     epoch: int
+    ended: list[Command]
 
 
 def audience(charger: Charger) -> list[str]:
@@ -62,7 +63,10 @@ def charger_for_handshake(identity: str) -> Charger | None:
 
 @transaction.atomic
 def connect(*, charger_id: int, channel_name: str, ocpp_version: str) -> Ownership:
-    """Make this socket the charger's owner. The newest wins; the socket before it is told to close (E1, E2)."""
+    """Make this socket the charger's owner. The newest wins; the socket before it is told to close (E1, E2).
+
+    What was sent on the older one will not be answered here (OCPP-J §4.1.4); what was not goes out on this one.
+    """
     charger = Charger.objects.select_for_update(of=("self",)).select_related("station").get(pk=charger_id)
     previous = charger.channel_name
     now = utcnow()
@@ -75,7 +79,10 @@ def connect(*, charger_id: int, channel_name: str, ocpp_version: str) -> Ownersh
         bus.send_on_commit([bus.to_channel(previous, {"type": "socket.superseded", "epoch": charger.epoch})])
     else:
         _announce_status(charger, previous_status=OFFLINE, status=charger.status or None, at=now)
-    return Ownership(charger, charger.epoch)
+    ended = commands.end_commands_of(charger_id, [Command.Status.SENT])
+    for command in charger.commands.filter(status=Command.Status.QUEUED).order_by("created_at"):
+        commands.wake(command, channel_name)
+    return Ownership(charger, charger.epoch, ended)
 
 
 @transaction.atomic
@@ -95,11 +102,30 @@ def disconnect(*, charger_id: int, channel_name: str) -> list[Command]:
     return commands.end_commands_of(charger_id)
 
 
-def confirm_presence(charger_ids: Iterable[int]) -> None:
-    """The sockets of these chargers are alive: their process says so every PRESENCE_INTERVAL_S seconds."""
-    ids = list(charger_ids)
-    for start in range(0, len(ids), 500):
-        Charger.objects.filter(pk__in=ids[start : start + 500]).update(last_seen_at=utcnow())
+def confirm_presence(sockets: Mapping[str, int]) -> list[str]:
+    """The sockets behind these channels (channel name → charger) are alive: their process says so every
+    PRESENCE_INTERVAL_S seconds. Returns the channels that no longer own their charger."""
+    names = list(sockets)
+    owners: set[str] = set()
+    for start in range(0, len(names), 500):
+        some = names[start : start + 500]
+        owned = Charger.objects.filter(pk__in=[sockets[name] for name in some], channel_name__in=some)
+        owned.update(last_seen_at=utcnow())
+        owners.update(owned.values_list("channel_name", flat=True))
+    return [name for name in names if name not in owners]
+
+
+@transaction.atomic
+def reclaim(*, charger_id: int, channel_name: str, epoch: int) -> bool:
+    """A living socket was taken for dead, since its process or the database stood still: it owns its charger
+    again, unless another connected since. Whether it does."""
+    now = utcnow()
+    released = Charger.objects.filter(pk=charger_id, channel_name="", epoch=epoch)
+    if not released.update(channel_name=channel_name, last_seen_at=now):
+        return Charger.objects.filter(pk=charger_id, channel_name=channel_name).exists()
+    charger = Charger.objects.select_related("station").get(pk=charger_id)
+    _announce_status(charger, previous_status=OFFLINE, status=charger.status or None, at=now)
+    return True
 
 
 def release_stale() -> list[Command]:
@@ -138,7 +164,10 @@ def record_connector_status(
     `reported_at` is the charger's time; an older one than is stored never overwrites (E28, E39).
     """
     now = utcnow()
-    at = judged(reported_at, received_at=now)
+    # Not after its receipt: else a clock that was ahead, and is put right, would keep out what comes next.
+    at = min(judged(reported_at, received_at=now), now)
+    if not 0 <= number <= MAX_CONNECTORS:
+        return False
     # `no_key`: rows that point at the charger may be written meanwhile.
     charger = (
         Charger.objects.select_for_update(of=("self",), no_key=True)
@@ -147,8 +176,6 @@ def record_connector_status(
     )
     target: Charger | Connector = charger
     if number > 0:
-        if number > MAX_CONNECTORS:
-            return False
         target, _ = Connector.objects.get_or_create(charger=charger, number=number)
     if target.status_at and at < target.status_at:
         return False

@@ -93,13 +93,26 @@ class SocketConsumer(AsyncConsumer):
 
     async def send_text(self, text: str) -> None:
         if self.is_open:
-            await self.base_send({"type": "websocket.send", "text": text})
+            await self._hand_over({"type": "websocket.send", "text": text})
 
     async def close(self, code: int, reason: str = "") -> None:
-        """Close with a code and, where the server can (Daphne cannot), a reason a person can read."""
+        """Close with a code and, where the server can, a reason a person can read.
+
+        Daphne cannot (ASGI has reasons since 2.3), and knows only 1000 and the private codes: there 1008 is 4008.
+        """
         if self.is_open:
             self.is_open = False
-            await self.base_send({"type": "websocket.close", "code": code, "reason": reason})
+            if code != 1000 and self.scope["asgi"].get("spec_version", "2.0") < "2.3":
+                code += 3000
+            await self._hand_over({"type": "websocket.close", "code": code, "reason": reason})
+
+    async def _hand_over(self, message: Message) -> None:
+        """Give the server a message for the peer. A peer that is gone is no fault: the disconnect is on its way."""
+        try:
+            await self.base_send(message)
+        except (OSError, RuntimeError) as error:  # uvicorn's words for: it left; it was closed, as by a ping's time-out
+            self.is_open = False
+            logger.debug("not sent: %s", error)
 
     async def refuse(self, status: int, text: str, headers: list[tuple[bytes, bytes]] | None = None) -> None:
         """Answer the handshake with an HTTP error; a server without that extension answers 403."""

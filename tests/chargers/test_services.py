@@ -116,7 +116,7 @@ def test_a_boot_keeps_what_the_charger_says_of_itself_within_its_columns() -> No
 def test_presence_is_confirmed_in_one_go() -> None:
     charger = make_online_charger()
     Charger.objects.filter(pk=charger.pk).update(last_seen_at=utcnow() - timedelta(hours=1))
-    services.confirm_presence([charger.pk])
+    assert services.confirm_presence({charger.channel_name: charger.pk, "elsewhere": charger.pk}) == ["elsewhere"]
     assert services.release_stale() == []
     charger.refresh_from_db()
     assert charger.is_connected
