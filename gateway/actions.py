@@ -10,6 +10,7 @@ from django.contrib.auth.models import AbstractBaseUser
 from django.db import InterfaceError, OperationalError
 
 from chargers import queries as charger_queries
+from chargers.commands import REMOTE_STOP
 from chargers.errors import ChargerOffline, DomainError, NotFound
 from chargers.events import utcnow
 from chargers.models import Charger, Command, Station
@@ -66,16 +67,17 @@ async def start_charging(user: AbstractBaseUser, request: protocol.StartCharging
         if (
             command is not None and command.pk != command_id
         ):  # a second tap: the first one's answer is ours too
-            return await _answer_of_first_tap(session.pk, command.pk)
-        await end_of(command_id, done)
+            await end_of_first_tap(command.pk)
+        else:
+            await end_of(command_id, done)
     return await in_db(_started, session.pk)
 
 
-async def _answer_of_first_tap(session_id: int, command_id: uuid.UUID) -> protocol.Started:
+async def end_of_first_tap(command_id: uuid.UUID) -> None:
+    """Wait for the end of a command that somebody else waits for already."""
     async with results.expecting(command_id) as done:
         if not await in_db(_is_finished, command_id):
             await end_of(command_id, done)
-    return await in_db(_started, session_id)
 
 
 async def end_of(command_id: uuid.UUID, done: Any) -> None:
@@ -133,6 +135,8 @@ async def stop_charging(user: AbstractBaseUser, request: protocol.StopCharging) 
         )
         if command is not None and command.pk == command_id:
             await end_of(command_id, done)
+        elif command is not None and command.action == REMOTE_STOP:
+            await end_of_first_tap(command.pk)
     return await in_db(_stopped, session.pk, command.pk if command else None)
 
 

@@ -1,12 +1,15 @@
 """REST twins of the socket's actions, and the calls other back ends make. Same types, same functions, same errors."""
 
-from typing import Any
+from collections.abc import Mapping
+from typing import IO, Annotated, Any, TypeVar
+from urllib.parse import quote, unquote
 
 import msgspec
 from asgiref.sync import async_to_sync
 from django.contrib.auth.models import AbstractBaseUser
-from drf_spectacular.utils import OpenApiParameter, extend_schema
-from rest_framework import permissions
+from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
+from rest_framework.parsers import BaseParser
+from rest_framework.permissions import AllowAny, IsAdminUser
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
@@ -20,12 +23,77 @@ from gateway.errors import HTTP_STATUS, InvalidMessage, UnknownAction, Validatio
 from sessions import id_tags, services
 from sessions.models import ChargingSession
 
+Wish = TypeVar("Wish", bound=msgspec.Struct)
 
-def perform(user: Any, action: str, data: Any) -> dict[str, Any]:
+
+class WireParser(BaseParser):
+    """A JSON body, left as it came: it is decoded by the wire's own types, with the socket's limits."""
+
+    media_type = "application/json"
+
+    def parse(
+        self,
+        stream: IO[bytes],
+        media_type: str | None = None,
+        parser_context: Mapping[str, Any] | None = None,
+    ) -> msgspec.Raw:
+        body = stream.read(protocol.MAX_MESSAGE_BYTES + 1)
+        if len(body) > protocol.MAX_MESSAGE_BYTES:
+            raise InvalidMessage(detail="The body is larger than 64 KiB")
+        return msgspec.Raw(body)
+
+
+class WireView(APIView):
+    """A view whose body is a message of the wire."""
+
+    parser_classes = [WireParser]
+
+
+def body_of(request: Request) -> msgspec.Raw:
+    """The body as JSON that can be read; none at all counts as `{}`. Raises InvalidMessage."""
+    data = request.data
+    if not isinstance(data, msgspec.Raw) or not bytes(data).strip():
+        return msgspec.Raw(b"{}")
+    try:
+        msgspec.json.decode(data)
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise InvalidMessage(detail=f"Not JSON: {error}") from error
+    return data
+
+
+def decoded(kind: type[Wish], raw: msgspec.Raw) -> Wish:
+    """The body as one of our types. Raises ValidationFailed with the field's path, or InvalidMessage."""
+    try:
+        return msgspec.json.decode(raw, type=kind)
+    except msgspec.ValidationError as error:
+        raise ValidationFailed(detail=str(error)) from error
+    except msgspec.DecodeError as error:
+        raise InvalidMessage(detail=str(error)) from error
+
+
+def caller(request: Request) -> Any:
+    """Whoever asks; permissions have seen to it that it is somebody."""
+    return request.user
+
+
+def identity_in(request: Request, *, after: str) -> str:
+    """The charger's identity in the path, `after` what stands before it, without a `/status` behind it.
+
+    Percent-decoded here, part by part, so that an encoded slash stays within (E6). Raises NotFound.
+    """
+    raw = getattr(request, "scope", {}).get("raw_path") or quote(request.path).encode()
+    parts = raw.decode("ascii", errors="replace").partition("?")[0].partition(after)[2].strip("/").split("/")
+    if len(parts) > 1 and parts[-1] == "status":
+        parts.pop()
+    identity = "/".join(unquote(part) for part in parts)
+    if not identity.isprintable():
+        raise NotFound(f"There is no charger {identity!r}")
+    return identity
+
+
+def perform(user: Any, action: str, data: msgspec.Raw) -> dict[str, Any]:
     """Perform an action as the socket does; returns the answer's data as plain types."""
-    raw = msgspec.Raw(msgspec.json.encode(data))
-    answer = async_to_sync(actions.perform)(user, action, raw)
-    return plain(answer)
+    return plain(async_to_sync(actions.perform)(user, action, data))
 
 
 def plain(answer: Any) -> dict[str, Any]:
@@ -33,15 +101,21 @@ def plain(answer: Any) -> dict[str, Any]:
     return msgspec.json.decode(protocol.encode(answer))
 
 
-class ActionView(APIView):
-    """One action. The answer is `{"success": true, "data": {…}}`."""
+def enveloped(answer: Any) -> Response:
+    """`{"success": true, "data": {…}}`."""
+    data = plain(answer)
+    data.pop("success", None)
+    return Response({"success": True, "data": data})
+
+
+class ActionView(WireView):
+    """One action."""
 
     action = ""
 
-    def answer(self, request: Request, data: Any) -> Response:
-        body = perform(request.user, self.action, data)
-        body.pop("success", None)
-        return Response({"success": True, "data": body})
+    def answer(self, request: Request, data: msgspec.Raw | dict[str, Any]) -> Response:
+        raw = data if isinstance(data, msgspec.Raw) else msgspec.Raw(msgspec.json.encode(data))
+        return enveloped(async_to_sync(actions.perform)(caller(request), self.action, raw))
 
 
 class StartCharging(ActionView):
@@ -49,7 +123,7 @@ class StartCharging(ActionView):
 
     @extend_schema(**openapi.action("start_charging"))
     def post(self, request: Request) -> Response:
-        return self.answer(request, request.data)
+        return self.answer(request, body_of(request))
 
 
 class StopCharging(ActionView):
@@ -57,7 +131,7 @@ class StopCharging(ActionView):
 
     @extend_schema(**openapi.action("stop_charging"))
     def post(self, request: Request) -> Response:
-        return self.answer(request, request.data)
+        return self.answer(request, body_of(request))
 
 
 class ActiveSession(ActionView):
@@ -73,7 +147,7 @@ class ChargerStatus(ActionView):
 
     @extend_schema(**openapi.action("get_charger_status", body=False))
     def get(self, request: Request, charger_id: str) -> Response:
-        return self.answer(request, {"charger_id": charger_id})
+        return self.answer(request, {"charger_id": identity_in(request, after="/charging/charger/")})
 
 
 class Chargers(ActionView):
@@ -109,127 +183,143 @@ def _list_wish(query: Any) -> dict[str, Any]:
     return {**wish, "near": near} if near else wish
 
 
-class WebSocketMessage(APIView):
+class Message(msgspec.Struct, kw_only=True):
+    """What would be sent on the socket."""
+
+    action: str
+    data: dict[str, Any] = {}
+    request_id: protocol.RequestId | None = None
+
+
+class MessageAnswer(msgspec.Struct, kw_only=True):
+    """What the socket would answer; the HTTP status is the fitting one. `data` is documented with each action."""
+
+    type: str
+    action: str
+    data: dict[str, Any]
+    timestamp: str
+    request_id: protocol.RequestId | None = None
+
+
+class WebSocketMessage(WireView):
     """`{"action", "data", "request_id"?}` in, the socket's answer out."""
 
     @extend_schema(
         operation_id="websocket_message",
-        request=openapi.raw(
-            {
-                "type": "object",
-                "required": ["action"],
-                "properties": {
-                    "action": {"type": "string"},
-                    "data": {"type": "object"},
-                    "request_id": {"type": ["string", "integer"]},
-                },
-            }
-        ),
-        responses={200: openapi.raw({"type": "object"})},
+        tags=["charging"],
+        request=Message,
+        responses={200: MessageAnswer, **openapi.COMMAND_FAILURES},
     )
     def post(self, request: Request) -> Response:
-        body = request.data
-        if not isinstance(body, dict) or not isinstance(body.get("action"), str):
-            raise InvalidMessage(detail="An `action` is missing")
-        if body["action"] in ("subscribe", "unsubscribe"):
-            raise UnknownAction(f"{body['action']} needs the socket: events have no other way to you")
+        try:
+            message = protocol.decode_request(bytes(body_of(request)).decode())
+        except msgspec.DecodeError as error:
+            raise InvalidMessage(detail=f"Not a request: {error}") from error
         status = 200
         try:
-            data = perform(request.user, body["action"], body.get("data") or {})
+            if message.action in _ONLY_ON_THE_SOCKET:
+                raise UnknownAction(f"{message.action} needs the socket: events have no other way to you")
+            data = perform(caller(request), message.action, message.data)
         except DomainError as error:
             data, status = failure(error), HTTP_STATUS.get(error.code, 500)
-        answer = protocol.response(body["action"], data, body.get("request_id"))
+        answer = protocol.response(message.action, data, message.request_id)
         return Response(msgspec.json.decode(answer), status=status)
+
+
+_ONLY_ON_THE_SOCKET = {"subscribe", "unsubscribe"}
+
+
+class NotThere(APIView):
+    """Every other path under /api/: the same failure as elsewhere, whatever the method, and not a page."""
+
+    authentication_classes: list[Any] = []
+    permission_classes = [AllowAny]
+    schema = None
+
+    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        raise NotFound(f"There is nothing at {request.path[:200]}")
 
 
 # --- for other back ends, with an operator's credentials ---
 
 
-class RemoteStart(APIView):
+class RemoteStartWish(msgspec.Struct, kw_only=True):
     """Start at a charger for an id tag."""
 
-    permission_classes = [permissions.IsAdminUser]
-
-    @extend_schema(
-        operation_id="remote_start",
-        request=openapi.raw(
-            {
-                "type": "object",
-                "required": ["charger_id", "id_tag"],
-                "properties": {
-                    "charger_id": {"type": "string"},
-                    "id_tag": {"type": "string", "maxLength": 20},
-                    "connector_id": {"type": "integer", "minimum": 1, "default": 1},
-                },
-            }
-        ),
-        responses={200: openapi.raw(openapi.COMMAND_RESULT), **openapi.FAILURES},
-    )
-    def post(self, request: Request) -> Response:
-        wish = _decoded(RemoteStartWish, request.data)
-        return Response(async_to_sync(_remote_start)(request.user, wish))
-
-
-class RemoteStop(APIView):
-    """Stop a session, by charger or by transaction."""
-
-    permission_classes = [permissions.IsAdminUser]
-
-    @extend_schema(
-        operation_id="remote_stop",
-        request=openapi.raw(
-            {
-                "type": "object",
-                "properties": {
-                    "charger_id": {"type": "string"},
-                    "connector_id": {"type": "integer", "minimum": 1},
-                    "transaction_id": {"type": "integer"},
-                },
-            }
-        ),
-        responses={200: openapi.raw(openapi.COMMAND_RESULT), **openapi.FAILURES},
-    )
-    def post(self, request: Request) -> Response:
-        wish = _decoded(RemoteStopWish, request.data)
-        return Response(async_to_sync(_remote_stop)(request.user, wish))
-
-
-class RemoteStartWish(msgspec.Struct):
     charger_id: protocol.Identity
     id_tag: protocol.IdTagText
     connector_id: protocol.ConnectorNumber = 1
 
 
-class RemoteStopWish(msgspec.Struct):
+class RemoteStopWish(msgspec.Struct, kw_only=True):
+    """Stop a session, by charger (and connector) or by transaction."""
+
     charger_id: protocol.Identity | None = None
     connector_id: protocol.ConnectorNumber | None = None
-    transaction_id: int | None = None
+    transaction_id: Annotated[int, msgspec.Meta(ge=1, le=2**63 - 1)] | None = None
 
 
-def _decoded(kind: type, data: Any) -> Any:
-    try:
-        return msgspec.convert(data, kind)
-    except msgspec.ValidationError as error:
-        raise ValidationFailed(detail=str(error)) from error
+class CommandResult(msgspec.Struct, kw_only=True):
+    """What the charger made of it. `message_id` is the OCPP CALL's id, `answer` the charger's own.
+
+    All but the charger are null where it need not be asked, since charging had not begun.
+    """
+
+    charger_id: str
+    message_id: str | None = None
+    action: str | None = None
+    status: str | None = None
+    answer: dict[str, Any] | None = None
 
 
-async def _remote_start(user: AbstractBaseUser, wish: RemoteStartWish) -> dict[str, Any]:
-    return await run_command(
-        user,
-        wish.charger_id,
-        commands.REMOTE_START,
-        {"connector_id": wish.connector_id, "id_tag": id_tags.normalised(wish.id_tag)},
+class OperatorView(WireView):
+    permission_classes = [IsAdminUser]
+
+
+_RESULT = {
+    200: OpenApiResponse(openapi.envelope(CommandResult), "The charger accepted"),
+    **openapi.failures(400, 403, 404, 409, 504),
+}
+
+
+class RemoteStart(OperatorView):
+    @extend_schema(
+        operation_id="remote_start", tags=["operators"], request=RemoteStartWish, responses=_RESULT
     )
+    def post(self, request: Request) -> Response:
+        """Start at a charger for an id tag."""
+        wish = decoded(RemoteStartWish, body_of(request))
+        return enveloped(async_to_sync(_remote_start)(caller(request), wish))
 
 
-async def _remote_stop(user: AbstractBaseUser, wish: RemoteStopWish) -> dict[str, Any]:
+class RemoteStop(OperatorView):
+    @extend_schema(operation_id="remote_stop", tags=["operators"], request=RemoteStopWish, responses=_RESULT)
+    def post(self, request: Request) -> Response:
+        """Stop a session, by charger (and connector) or by transaction."""
+        wish = decoded(RemoteStopWish, body_of(request))
+        return enveloped(async_to_sync(_remote_stop)(caller(request), wish))
+
+
+async def _remote_start(user: AbstractBaseUser, wish: RemoteStartWish) -> CommandResult:
+    id_tag = id_tags.normalised(wish.id_tag)
+    if not id_tag:
+        raise ValidationFailed("id_tag is blank")
+    params = {"connector_id": wish.connector_id, "id_tag": id_tag}
+    return await run_command(user, wish.charger_id, commands.REMOTE_START, params)
+
+
+async def _remote_stop(user: AbstractBaseUser, wish: RemoteStopWish) -> CommandResult:
     session = await in_db(_running_session, wish)
     command_id = actions.new_command_id()
     async with results.expecting(command_id) as done:
         _, command = await in_db(services.stop, session=session, requested_by=user, command_id=command_id)
         if command is not None and command.pk == command_id:
             await actions.end_of(command_id, done)
-    return await in_db(_command_result, command.pk) if command else {"success": True, "data": None}
+        elif command is not None and command.action == commands.REMOTE_STOP:
+            await actions.end_of_first_tap(command.pk)
+        else:  # it had not begun, and is called off
+            return CommandResult(charger_id=session.charger.identity)
+    return await in_db(_command_result, command.pk)
 
 
 def _running_session(wish: RemoteStopWish) -> ChargingSession:
@@ -252,7 +342,7 @@ def _running_session(wish: RemoteStopWish) -> ChargingSession:
 
 async def run_command(
     user: AbstractBaseUser, identity: str, action: str, params: dict[str, Any]
-) -> dict[str, Any]:
+) -> CommandResult:
     """Send a command for an operator and wait for its end."""
     command_id = actions.new_command_id()
     async with results.expecting(command_id) as done:
@@ -272,17 +362,14 @@ def _send(
     )
 
 
-def _command_result(command_id: Any) -> dict[str, Any]:
+def _command_result(command_id: Any) -> CommandResult:
     command = Command.objects.select_related("charger").get(pk=command_id)
     if command.status != Command.Status.ACCEPTED:
         raise actions.command_failure(command)
-    return {
-        "success": True,
-        "data": {
-            "message_id": str(command.pk),
-            "charger_id": command.charger.identity,
-            "action": command.action,
-            "status": command.status,
-            "answer": command.answer,
-        },
-    }
+    return CommandResult(
+        charger_id=command.charger.identity,
+        message_id=str(command.pk),
+        action=command.action,
+        status=command.status,
+        answer=command.answer,
+    )

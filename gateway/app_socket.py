@@ -41,9 +41,10 @@ class AppSocket(SocketConsumer):
 
     def __init__(self) -> None:
         super().__init__()
-        self.held: list[str] | None = []  # events that came before the snapshot was sent
+        self.held: list[dict[str, Any]] | None = []  # events that came before the snapshot was sent
         self.seen: deque[str] = deque(maxlen=64)  # ids of events, for a socket in several of their groups
         self.chosen: dict[str, tuple[str, Any]] = {}  # subscriptions: group → what the client calls it
+        self.watched: set[str] = set()  # groups of the chargers the user charges at
 
     async def connect(self) -> None:
         """Accept first, so that a browser can read why it is refused; join first, so that no event is missed."""
@@ -63,13 +64,12 @@ class AppSocket(SocketConsumer):
             _arriving.discard(self)
         delay = max(0.0, self.claims.expires - time.time())
         self.expiry = asyncio.get_running_loop().call_later(delay, self._expire)
-        if watched:
-            await self.join(charger_group(watched))
+        await self._watch(watched)
         await self.send_text(protocol.encode(protocol.Connected(userId=self.user.pk)))
         state = ActiveSessionUpdate(has_active_session=session is not None, data=session)
         await self.send_text(protocol.encode(state))
         while self.held:
-            await self.send_text(self.held.pop(0))
+            await self._forward(self.held.pop(0))
         self.held = None
 
     def _token(self) -> str | None:
@@ -140,14 +140,14 @@ class AppSocket(SocketConsumer):
         except msgspec.DecodeError as error:
             raise ValidationFailed(f"The data of {request.action} is not valid", detail=str(error)) from error
         groups = await in_db(_groups_of, wish)
-        change = self.join if request.action == "subscribe" else self.leave
-        for group in groups:
-            await change(group)
         for group, label in groups.items():
             if request.action == "subscribe":
                 self.chosen[group] = label
+                await self.join(group)
             else:
                 self.chosen.pop(group, None)
+                if group not in self.watched:
+                    await self.leave(group)
         return protocol.Subscribed(subscribed=_summary(self.chosen.values()))
 
     # --- messages from the layer ---
@@ -157,14 +157,23 @@ class AppSocket(SocketConsumer):
         if message["id"] in self.seen:
             return
         self.seen.append(message["id"])
-        if "watch" in message:
-            await self.join(message["watch"])
-        elif "unwatch" in message and message["unwatch"] not in self.chosen:
-            await self.leave(message["unwatch"])
         if self.held is not None:  # the snapshot goes first
-            self.held.append(message["body"])
+            self.held.append(message)
         else:
-            await self.send_text(message["body"])
+            await self._forward(message)
+
+    async def _forward(self, message: dict[str, Any]) -> None:
+        if "watch" in message:
+            await self._watch(message["watch"])
+        await self.send_text(message["body"])
+
+    async def _watch(self, groups: list[str]) -> None:
+        """Hear of the chargers the user charges at, without asking for it and only while it lasts."""
+        before, self.watched = self.watched, set(groups)
+        for group in self.watched:
+            await self.join(group)
+        for group in before - self.watched - self.chosen.keys():
+            await self.leave(group)
 
 
 class TooMany(Unavailable):
@@ -176,13 +185,12 @@ _INLINE = {"ping"}
 _SUBSCRIPTIONS = {"subscribe", "unsubscribe"}
 
 
-def _arrival(claims: auth.Claims) -> tuple[User, SessionState | None, int | None]:
-    """One hop: the token's user, and the state to begin with."""
+def _arrival(claims: auth.Claims) -> tuple[User, SessionState | None, list[str]]:
+    """One hop: the token's user, the state to begin with, and the groups of the chargers to watch."""
     user = auth.user_for(claims)
-    session = queries.open_session_of(user.pk)
-    if session is None:
-        return user, None, None
-    return user, queries.state_of(session), session.charger_id
+    sessions = list(queries.open_sessions_of(user.pk))
+    state = queries.state_of(sessions[0]) if sessions else None
+    return user, state, [charger_group(session.charger_id) for session in sessions]
 
 
 def _groups_of(wish: protocol.Subscribe) -> dict[str, tuple[str, Any]]:
@@ -221,5 +229,6 @@ async def close_revoked() -> None:
         some = sockets[start : start + 500]
         revoked = await in_db(auth.revoked_among, [socket.claims for socket in some])
         for socket in some:
-            if socket.claims in revoked:  # kept, not awaited: a client that does not read must not hold up the rest
+            if socket.claims in revoked:
+                # Not awaited: a client that does not read must not hold up the rest.
                 socket.keep(socket.revoke(auth.INVALID_TOKEN))

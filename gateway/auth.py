@@ -61,7 +61,7 @@ def user_for(claims: Claims) -> User:
     user = get_user_model().objects.filter(pk=claims.user_id).first()
     if user is None or not user.is_active or get_md5_hash_password(user.password) != claims.password_hash:
         raise Refused(INVALID_TOKEN)
-    return user  # type: ignore[return-value]
+    return user
 
 
 def revoked_among(claims: list[Claims]) -> set[Claims]:

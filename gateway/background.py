@@ -11,10 +11,9 @@ from typing import Any
 from django.conf import settings
 
 from chargers import bus
-from chargers import services as charger_services
 from gateway.app_socket import close_revoked
 from gateway.db import close_pool, in_db
-from gateway.ocpp.socket import present_charger_ids
+from gateway.ocpp.socket import confirm_presence
 from gateway.ocpp.writer import stop_writer
 from sessions.services import sweep
 
@@ -33,7 +32,7 @@ class Background:
         self.detach_bus = bus.attach()
         self.tasks = [
             asyncio.create_task(_every(settings.SWEEP_INTERVAL_S, _sweep)),
-            asyncio.create_task(_every(settings.PRESENCE_INTERVAL_S, _confirm_presence)),
+            asyncio.create_task(_every(settings.PRESENCE_INTERVAL_S, confirm_presence)),
             asyncio.create_task(_every(REVOCATION_INTERVAL_S, close_revoked)),
         ]
 
@@ -57,11 +56,6 @@ async def _every(seconds: float, work: Callable[[], Awaitable[Any]]) -> None:
 
 async def _sweep() -> None:
     await in_db(sweep)
-
-
-async def _confirm_presence() -> None:
-    if ids := present_charger_ids():
-        await in_db(charger_services.confirm_presence, ids)
 
 
 _background: Background | None = None

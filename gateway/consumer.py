@@ -110,7 +110,7 @@ class SocketConsumer(AsyncConsumer):
         """Give the server a message for the peer. A peer that is gone is no fault: the disconnect is on its way."""
         try:
             await self.base_send(message)
-        except (OSError, RuntimeError) as error:  # uvicorn's words for: it left; it was closed, as by a ping's time-out
+        except (OSError, RuntimeError) as error:  # uvicorn: it left; uvicorn closed it for want of a pong
             self.is_open = False
             logger.debug("not sent: %s", error)
 

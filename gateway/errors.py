@@ -3,7 +3,10 @@
 import logging
 from typing import Any
 
-from django.http import Http404
+from django.core.exceptions import SuspiciousOperation
+from django.db import InterfaceError, OperationalError
+from django.http import Http404, UnreadablePostError
+from redis.exceptions import RedisError
 from rest_framework import exceptions
 from rest_framework.response import Response
 from rest_framework.views import exception_handler
@@ -93,21 +96,47 @@ _REST_CODES: list[tuple[type[Exception], str]] = [
 ]
 
 
-def rest_exception_handler(error: Exception, context: dict[str, Any]) -> Response | None:
-    """DRF's exception handler: every error of the API has the same shape and a stable code."""
-    if isinstance(error, DomainError):
-        return Response(failure(error), status=HTTP_STATUS.get(error.code, 500))
+# What is not DRF's and not ours, but has an answer all the same.
+_FOREIGN: list[tuple[type[Exception], type[DomainError]]] = [
+    (OperationalError, Unavailable),
+    (InterfaceError, Unavailable),
+    (RedisError, Unavailable),
+    (SuspiciousOperation, InvalidMessage),  # such as a body that is too large
+    (UnreadablePostError, InvalidMessage),
+]
+
+
+def rest_exception_handler(error: Exception, context: dict[str, Any]) -> Response:
+    """DRF's exception handler: every error of the API has the same shape and a stable code.
+
+    What nobody expected is logged with its trace and answered without it.
+    """
+    if ours := _domain_error(error):
+        return Response(failure(ours), status=HTTP_STATUS.get(ours.code, 500))
     response = exception_handler(error, context)
     if response is None:
-        return None
+        logger.error("%s failed", type(context.get("view")).__name__, exc_info=error)
+        return Response(failure(DomainError()), status=500)
     code = next((code for kind, code in _REST_CODES if isinstance(error, kind)), "invalid_message")
     detail = response.data.get("detail") if isinstance(response.data, dict) else None
     sentence = str(detail) if detail else "The request is not valid"
     body = {"success": False, "error": sentence, "code": code, "message": sentence}
     if detail is None:
         body["message"] = "; ".join(_field_errors(response.data))
+    elif reasons := response.data.get("messages"):  # simplejwt's: what is wrong with the token
+        body["message"] = "; ".join(str(reason["message"]) for reason in reasons)
     response.data = body
     return response
+
+
+def _domain_error(error: Exception) -> DomainError | None:
+    if isinstance(error, DomainError):
+        return error
+    kind = next((ours for kind, ours in _FOREIGN if isinstance(error, kind)), None)
+    if kind is None:
+        return None
+    logger.warning("answered %s: %s", kind.code, error)
+    return kind()
 
 
 def _field_errors(data: Any) -> list[str]:

@@ -36,9 +36,13 @@ from sessions.events import (
 PROTOCOL_VERSION = "1.0"
 MAX_MESSAGE_BYTES = 64 * 1024
 
+# No NUL: PostgreSQL cannot even be asked for it.
+_TEXT = "^[^\\u0000]*$"
 Identity = Annotated[
-    str, msgspec.Meta(min_length=1, max_length=255, description="The charger's OCPP identity")
+    str,
+    msgspec.Meta(min_length=1, max_length=255, pattern=_TEXT, description="The charger's OCPP identity"),
 ]
+StationId = Annotated[int, msgspec.Meta(ge=1, le=2**63 - 1)]
 ConnectorNumber = Annotated[int, msgspec.Meta(ge=1, le=100, description="OCPP's connectorId, from 1")]
 IdTagText = Annotated[str, msgspec.Meta(min_length=1, max_length=20, description="OCPP 1.6 idTag")]
 RequestId = str | int
@@ -79,17 +83,17 @@ class ListChargers(msgspec.Struct, kw_only=True):
     """Chargers, by identity; `cursor` is the `next_cursor` of the page before."""
 
     status: Literal["available", "in_use", "unavailable"] | None = None
-    station_id: int | None = None
+    station_id: StationId | None = None
     near: Near | None = None
     limit: Annotated[int, msgspec.Meta(ge=1, le=200)] = 50
-    cursor: str | None = None
+    cursor: Annotated[str, msgspec.Meta(max_length=255, pattern=_TEXT)] | None = None
 
 
 class Subscribe(msgspec.Struct, kw_only=True):
     """Hear of chargers: by identity, by station, or all of them."""
 
     charger_ids: Annotated[list[Identity], msgspec.Meta(max_length=500)] = []
-    station_ids: Annotated[list[int], msgspec.Meta(max_length=500)] = []
+    station_ids: Annotated[list[StationId], msgspec.Meta(max_length=500)] = []
     all: bool = False
 
 

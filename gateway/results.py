@@ -51,7 +51,7 @@ def _of_this_loop() -> _Results:
 
 @asynccontextmanager
 async def expecting(command_id: uuid.UUID) -> AsyncIterator[asyncio.Event]:
-    """An event that is set when the command has ended; entered before the command is sent, or before its row is read."""
+    """An event that is set when the command has ended. Entered before the command is sent, or its row read."""
     results = _of_this_loop()
     await results.open()
     key, event = str(command_id), asyncio.Event()

@@ -38,6 +38,11 @@ def listening_socket(host: str, port: int) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listener = socket.socket(family)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    if hasattr(socket, "TCP_USER_TIMEOUT"):
+        # Sockets accepted here inherit it. A client that reads nothing has a full line: what ends it, the ping's
+        # time-out, waits behind what it does not read, for ever (E4).
+        patience_s = settings.WS_PING_INTERVAL_S + settings.WS_PING_TIMEOUT_S
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, patience_s * 1000)
     try:
         listener.bind((host, port))
     except OSError as error:

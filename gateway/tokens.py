@@ -1,60 +1,163 @@
 """Tokens over REST: obtain, refresh, verify, validate."""
 
+from datetime import UTC, datetime
+from math import ceil
 from typing import Any
 
-from drf_spectacular.utils import extend_schema
+import msgspec
+from django.conf import settings
+from drf_spectacular.utils import OpenApiResponse, extend_schema
+from rest_framework.exceptions import AuthenticationFailed
 from rest_framework.permissions import AllowAny
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.throttling import ScopedRateThrottle
 from rest_framework.views import APIView
+from rest_framework_simplejwt.serializers import (
+    TokenObtainPairSerializer,
+    TokenRefreshSerializer,
+    TokenVerifySerializer,
+)
+from rest_framework_simplejwt.settings import api_settings
+from rest_framework_simplejwt.tokens import RefreshToken, Token, UntypedToken
 from rest_framework_simplejwt.views import TokenObtainPairView, TokenRefreshView, TokenVerifyView
 
 from gateway import auth, openapi
 from gateway.errors import ValidationFailed
 
 
+class LoginThrottle(ScopedRateThrottle):
+    """So many attempts per address and minute."""
+
+    def get_ident(self, request: Request) -> str:
+        """The peer's address. What a client writes into X-Forwarded-For counts only behind a proxy of ours, and
+        then only its last entry, which is the proxy's own: otherwise every attempt could come from a new address."""
+        forwarded = request.headers.get("X-Forwarded-For")
+        if forwarded and settings.SECURE_PROXY_SSL_HEADER:
+            return forwarded.rpartition(",")[2].strip()
+        return request.META.get("REMOTE_ADDR") or ""
+
+    def wait(self) -> float | None:
+        """Whole seconds, at least one: `Retry-After` has no fractions."""
+        seconds = super().wait()
+        return None if seconds is None else max(1, ceil(seconds))
+
+
+# --- what simplejwt does not ask: whether the token's user is still there, active, and of the same password ---
+
+
+def check_owner(token: Token) -> None:
+    """Raises AuthenticationFailed for a token whose user it opens nothing to any more."""
+    try:
+        user_id = int(token[api_settings.USER_ID_CLAIM])
+        password = token.get(api_settings.REVOKE_TOKEN_CLAIM, "")
+        auth.user_for(auth.Claims(user_id, float(token["exp"]), password))
+    except (KeyError, ValueError, auth.Refused) as error:
+        raise AuthenticationFailed(auth.INVALID_TOKEN) from error
+
+
+class LoginSerializer(TokenObtainPairSerializer):
+    """User name and password."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["password"].trim_whitespace = False  # blanks at its ends are part of it
+
+
+class RefreshSerializer(TokenRefreshSerializer):
+    """A refresh token."""
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, str]:
+        check_owner(RefreshToken(attrs["refresh"]))
+        return super().validate(attrs)
+
+
+class VerifySerializer(TokenVerifySerializer):
+    """A token of either kind."""
+
+    def validate(self, attrs: dict[str, Any]) -> dict[Any, Any]:
+        check_owner(UntypedToken(attrs["token"]))
+        return super().validate(attrs)
+
+
+# --- views ---
+
+
 class Login(TokenObtainPairView):
     """User name and password → access and refresh token."""
 
-    throttle_classes = [ScopedRateThrottle]
+    _serializer_class = "gateway.tokens.LoginSerializer"
+    throttle_classes = [LoginThrottle]
     throttle_scope = "login"
+
+    @extend_schema(
+        operation_id="token_obtain",
+        tags=["token"],
+        auth=[],
+        responses={200: LoginSerializer, **openapi.failures(400, 429)},
+    )
+    def post(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        return super().post(request, *args, **kwargs)
 
 
 class Refresh(TokenRefreshView):
     """Refresh token → access token."""
 
+    _serializer_class = "gateway.tokens.RefreshSerializer"
+
+    @extend_schema(
+        operation_id="token_refresh",
+        tags=["token"],
+        auth=[],
+        responses={200: RefreshSerializer, **openapi.failures(400)},
+    )
+    def post(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        return super().post(request, *args, **kwargs)
+
 
 class Verify(TokenVerifyView):
     """200 if the token is valid, 401 if not."""
 
+    _serializer_class = "gateway.tokens.VerifySerializer"
+
+    @extend_schema(
+        operation_id="token_verify",
+        tags=["token"],
+        auth=[],
+        responses={200: OpenApiResponse(VerifySerializer, "Valid"), **openapi.failures(400)},
+    )
+    def post(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        return super().post(request, *args, **kwargs)
+
+
+class TokenToValidate(msgspec.Struct, kw_only=True):
+    """Left out where the token comes as Bearer."""
+
+    token: str | None = None
+
+
+class Holder(msgspec.Struct, kw_only=True):
+    """Whose token it is."""
+
+    user_id: int
+    username: str
+    expires_at: datetime
+
 
 class ValidateToken(APIView):
-    """Whose token this is, and until when it is good. The token comes in the body or as Bearer."""
+    """Whose access token this is, and until when it is good. The token comes in the body or as Bearer."""
 
     authentication_classes: list[Any] = []
     permission_classes = [AllowAny]
 
     @extend_schema(
         operation_id="validate_token",
-        request=openapi.raw({"type": "object", "properties": {"token": {"type": "string"}}}),
+        tags=["token"],
+        auth=[],
+        request={"application/json": TokenToValidate},
         responses={
-            200: openapi.raw(
-                {
-                    "type": "object",
-                    "properties": {
-                        "success": {"const": True},
-                        "data": {
-                            "type": "object",
-                            "properties": {
-                                "user_id": {"type": "integer"},
-                                "username": {"type": "string"},
-                                "expires_at": {"type": "integer", "description": "Unix seconds"},
-                            },
-                        },
-                    },
-                }
-            )
+            200: OpenApiResponse(openapi.envelope(Holder), "It is good"),
+            **openapi.failures(400),
         },
     )
     def post(self, request: Request) -> Response:
@@ -66,12 +169,10 @@ class ValidateToken(APIView):
             claims = auth.claims_of(token or auth.bearer([(b"authorization", header)]))
             user = auth.user_for(claims)
         except auth.Refused as refusal:
-            body = {
-                "success": False,
-                "error": str(refusal),
-                "code": "authentication_failed",
-                "message": str(refusal),
-            }
-            return Response(body, status=401)
-        data = {"user_id": user.pk, "username": user.get_username(), "expires_at": int(claims.expires)}
+            raise AuthenticationFailed(str(refusal)) from refusal
+        expires_at = datetime.fromtimestamp(claims.expires, UTC).isoformat().replace("+00:00", "Z")
+        data = {"user_id": user.pk, "username": user.get_username(), "expires_at": expires_at}
         return Response({"success": True, "data": data})
+
+    def get_authenticate_header(self, request: Request) -> str:
+        return 'Bearer realm="api"'  # with no authentication class DRF would answer 403

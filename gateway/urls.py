@@ -1,27 +1,55 @@
 """HTTP paths of the gateway."""
 
-from django.urls import path
+from typing import Any
 
-from gateway import api, console, health, tokens
+from django.urls import URLPattern, path, re_path
+
+from gateway import api, asyncapi, console, health, openapi, tokens
+from gateway.resources import views
+
+
+def either(route: str, view: Any, **options: Any) -> list[URLPattern]:
+    """A view of the API, with and without a slash at its end; the documents show the route as it is given."""
+    other = route[:-1] if route.endswith("/") else route + "/"
+    return [path(route, view.as_view(**options)), path(other, view.as_view(**options, schema=None))]
+
+
+LIST, DETAIL = {"get": "list"}, {"get": "retrieve"}
 
 urlpatterns = [
     path("", console.home),
     path("console/", console.console),
-    path("api/token/", tokens.Login.as_view()),
-    path("api/token/refresh/", tokens.Refresh.as_view()),
-    path("api/token/verify/", tokens.Verify.as_view()),
-    path("api/auth/validate-token", tokens.ValidateToken.as_view()),
-    path("api/charging/start", api.StartCharging.as_view()),
-    path("api/charging/stop", api.StopCharging.as_view()),
-    path("api/charging/session/active", api.ActiveSession.as_view()),
-    path("api/charging/charger/<str:charger_id>/status", api.ChargerStatus.as_view()),
-    path("api/charging/chargers", api.Chargers.as_view()),
-    path("api/charging/remote_start", api.RemoteStart.as_view()),
-    path("api/charging/remote_stop", api.RemoteStop.as_view()),
-    path("api/websocket/message", api.WebSocketMessage.as_view()),
-    path("health", health.ready),
-    path("health/live", health.live),
-    path("health/ready", health.ready),
-    path("stats", health.Stats.as_view()),
-    path("metrics", health.metrics),
+    *either("api/token/", tokens.Login),
+    *either("api/token/refresh/", tokens.Refresh),
+    *either("api/token/verify/", tokens.Verify),
+    *either("api/auth/validate-token", tokens.ValidateToken),
+    *either("api/charging/start", api.StartCharging),
+    *either("api/charging/stop", api.StopCharging),
+    *either("api/charging/session/active", api.ActiveSession),
+    *either("api/charging/charger/<path:charger_id>/status", api.ChargerStatus),
+    *either("api/charging/chargers", api.Chargers),
+    *either("api/charging/remote_start", api.RemoteStart),
+    *either("api/charging/remote_stop", api.RemoteStop),
+    *either("api/websocket/message", api.WebSocketMessage),
+    *either("api/stations/", views.Stations, actions=LIST),
+    *either("api/stations/<int:pk>/", views.Stations, actions=DETAIL),
+    *either("api/chargers/", views.Chargers, actions=LIST),
+    *either("api/chargers/<path:charger_id>/status", views.Chargers, actions={"get": "status"}),
+    *either("api/chargers/<path:charger_id>/", views.Chargers, actions=DETAIL),
+    *either("api/sessions/", views.Sessions, actions=LIST),
+    *either("api/sessions/<int:pk>/", views.Sessions, actions=DETAIL),
+    *either("api/sessions/<int:pk>/meter-values/", views.MeterValues),
+    *either("api/commands/", views.Commands, actions=LIST),
+    *either("api/commands/<uuid:pk>/", views.Commands, actions=DETAIL),
+    path("api/schema/", openapi.OpenApiDocument.as_view(), name="schema"),
+    path("api/schema", openapi.OpenApiDocument.as_view()),
+    *either("api/docs/", openapi.SwaggerPage),
+    re_path(r"^api(/|$)", api.NotThere.as_view()),
+    path("asyncapi.json", asyncapi.asyncapi_json),
+    path("docs/", asyncapi.docs),
+    re_path(r"^health/?$", health.ready),
+    re_path(r"^health/live/?$", health.live),
+    re_path(r"^health/ready/?$", health.ready),
+    *either("stats", health.Stats),
+    re_path(r"^metrics/?$", health.metrics),
 ]

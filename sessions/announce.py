@@ -13,7 +13,7 @@ from sessions.events import (
     SessionStoppedUpdate,
 )
 from sessions.models import ChargingSession
-from sessions.queries import duration_s, state_of
+from sessions.queries import duration_s, open_sessions_of, state_of
 from sessions.readings import duration_display, kwh
 
 
@@ -22,14 +22,18 @@ def _to(session: ChargingSession) -> list[str]:
 
 
 def state(session: ChargingSession) -> None:
-    """The active session appeared, changed or ended. The user's sockets also begin or cease to hear its charger."""
-    hint = "watch" if session.is_open else "unwatch"
+    """The active session appeared, changed or ended; where the user has another, that one is active then.
+
+    `watch` tells the user's sockets which chargers to hear of: those that the user charges at.
+    """
+    if session.user_id is None:
+        return
+    open_ones = list(open_sessions_of(session.user_id))
+    active = session if session.is_open else next(iter(open_ones), None)
     publish(
-        ActiveSessionUpdate(
-            has_active_session=session.is_open, data=state_of(session) if session.is_open else None
-        ),
+        ActiveSessionUpdate(has_active_session=active is not None, data=state_of(active) if active else None),
         to=_to(session),
-        **{hint: charger_group(session.charger_id)},
+        watch=[charger_group(each.charger_id) for each in open_ones],
     )
 
 

@@ -15,6 +15,7 @@ from chargers.commands import REMOTE_STOP, finish_command, send_command
 from chargers.errors import DomainError
 from chargers.events import utcnow
 from chargers.models import Charger, Command, Connector
+from chargers.services import MAX_CONNECTORS
 from sessions import announce, id_tags, meter_store, pricing
 from sessions.models import ChargingSession, Tariff
 from sessions.pricing import Price
@@ -69,31 +70,30 @@ def start_session(
     charger = locked_charger(charger_id)
     connector = _connector(charger, connector_number)
     id_tag = id_tags.normalised(id_tag)
-    repeat = (
-        with_relations(ChargingSession.objects.all())
-        .filter(
-            charger=charger,
-            connector=connector,
-            id_tag=id_tag,
-            start_reported=reported,
-            meter_start_wh=meter_start_wh,
-        )
-        .exclude(Q(transaction_id=None) | Q(start_reported=""))
-        .first()
+    told = ChargingSession.objects.filter(
+        charger=charger,
+        connector=connector,
+        id_tag=id_tag,
+        start_reported=reported,
+        meter_start_wh=meter_start_wh,
+        transaction_id__isnull=False,
     )
-    if repeat:
+    if not reported:  # without a time the same content is the same start only while it runs
+        told = told.filter(status__in=ChargingSession.RUNNING)
+    if repeat := with_relations(told).first():
         return Started(repeat, repeat.id_tag_status, True)
     session = ChargingSession.objects.filter(
         charger=charger, id_tag=id_tag, transaction_id=None, start_command__isnull=False
     ).first()
-    if connector is not None:
-        _clear_connector(connector, besides=session, now=now)
     started_at = judged(reported_at, received_at=now)
+    late = is_late(started_at, received_at=now)
+    is_past = late and connector is not None and _has_younger(connector, started_at)
+    if connector is not None and not is_past:
+        _clear_connector(connector, besides=session, now=now)
     if session is not None:
         _begin_requested(session)
     else:
         session = _new_session(charger, id_tag)
-    late = is_late(started_at, received_at=now)
     session.charger, session.connector = charger, connector
     session.started_at, session.start_reported = started_at, reported
     session.meter_start_wh = meter_start_wh
@@ -103,6 +103,9 @@ def start_session(
     was_cancelled = session.status == Status.FAILED and session.error_code == "cancelled"
     session.status, session.error_code, session.error_message = Status.ACTIVE, "", ""
     session.transaction_id = session.pk
+    if is_past:
+        _keep_as_past(session)
+        return Started(session, session.id_tag_status, False)
     session.save()
     announce.state(session)
     if not late:
@@ -113,9 +116,22 @@ def start_session(
 
 
 def _connector(charger: Charger, number: int | None) -> Connector | None:
-    if not number or number < 1 or number > 32_767:
+    if not number or not 1 <= number <= MAX_CONNECTORS:
         return None
     return Connector.objects.get_or_create(charger=charger, number=number)[0]
+
+
+def _has_younger(connector: Connector, started_at: datetime) -> bool:
+    """Whether a transaction that began later runs there: then this one, told only now, ended before it (E28)."""
+    running = ChargingSession.objects.filter(connector=connector, status__in=ChargingSession.RUNNING)
+    return running.filter(started_at__gt=started_at).exists()
+
+
+def _keep_as_past(session: ChargingSession) -> None:
+    """Stored as ended; its own stop, which follows, sets the totals."""
+    session.stopped_at = session.started_at
+    session.add_flag("superseded")
+    _complete(session, register_wh=None)
 
 
 def _begin_requested(session: ChargingSession) -> None:
@@ -126,12 +142,7 @@ def _begin_requested(session: ChargingSession) -> None:
         finish_command(command.pk, status=Command.Status.ACCEPTED)
     if session.status == Status.FAILED and session.user_id:
         session.add_flag("late_start")
-        # The user may have begun elsewhere since: then this fact stands beside it.
-        taken = ChargingSession.objects.filter(
-            user_id=session.user_id, user_place=session.user_place, status__in=ChargingSession.OPEN
-        )
-        if taken.exists():
-            session.user_place = None
+        session.user_place = None  # the user may have begun elsewhere since: this fact stands beside it
 
 
 def _new_session(charger: Charger, id_tag: str) -> ChargingSession:
@@ -231,7 +242,8 @@ def stop_session(
     now = utcnow()
     charger = locked_charger(charger_id)
     id_tag = id_tags.normalised(id_tag)
-    session = _session_to_stop(charger, transaction_id, id_tag, reported, meter_stop_wh)
+    stopped_at = judged(reported_at, received_at=now)
+    session = _session_to_stop(charger, transaction_id, id_tag, reported, meter_stop_wh, stopped_at)
     connector_number = session.connector.number if session.connector else 0
     meter_store.insert(
         [
@@ -244,10 +256,10 @@ def stop_session(
             for reading in readings
         ]
     )
-    if session.status == Status.COMPLETED and session.stop_reported:
-        return session  # told before
     amends = session.status == Status.COMPLETED
-    session.stopped_at = judged(reported_at, received_at=now)
+    if amends and session.stop_reported and not _corrects_guess(session, transaction_id, reported):
+        return session  # told before
+    session.stopped_at = stopped_at
     if session.started_at and session.stopped_at < session.started_at:
         session.stopped_at = session.started_at
         session.add_flag("clock")
@@ -264,6 +276,12 @@ def stop_session(
     return session
 
 
+def _corrects_guess(session: ChargingSession, transaction_id: int | None, reported: str) -> bool:
+    """Whether a stop without a known transaction was taken for this one's, and here is its own."""
+    is_named = transaction_id == session.transaction_id
+    return is_named and "reconciled" in session.flags and session.stop_reported != reported
+
+
 def _final_register(session: ChargingSession) -> int | None:
     """The register at the end: the stop's own, unless it is missing or runs backwards."""
     stop, start = session.meter_stop_wh, session.meter_start_wh
@@ -275,7 +293,12 @@ def _final_register(session: ChargingSession) -> int | None:
 
 
 def _session_to_stop(
-    charger: Charger, transaction_id: int | None, id_tag: str, reported: str, meter_stop_wh: int | None
+    charger: Charger,
+    transaction_id: int | None,
+    id_tag: str,
+    reported: str,
+    meter_stop_wh: int | None,
+    stopped_at: datetime,
 ) -> ChargingSession:
     mine = with_relations(ChargingSession.objects.filter(charger=charger))
     if transaction_id and transaction_id > 0:
@@ -285,13 +308,22 @@ def _session_to_stop(
     if reported and (told := mine.filter(stop_reported=reported, meter_stop_wh=meter_stop_wh).first()):
         return told
     running = mine.filter(status__in=ChargingSession.RUNNING).order_by("-started_at")
-    session = running.filter(id_tag=id_tag).first() if id_tag else None
-    if session is None and running.count() == 1:
-        session = running.first()
-    if session is not None:
+    fitting = [session for session in running if _may_end(session, stopped_at, meter_stop_wh)]
+    by_tag = [session for session in fitting if id_tag and session.id_tag == id_tag]
+    # Another's tag with a number not ours is a transaction of before our time, not the one that runs.
+    is_foreign = transaction_id is not None and transaction_id > 0 and id_tag != ""
+    if by_tag or (len(fitting) == 1 and not is_foreign):
+        session = (by_tag or fitting)[0]
         session.add_flag("reconciled")
         return session
     return _recovered(charger, id_tag)
+
+
+def _may_end(session: ChargingSession, stopped_at: datetime, meter_stop_wh: int | None) -> bool:
+    """Whether a stop at this time, with this register, can be this session's."""
+    if session.started_at and session.started_at > stopped_at:
+        return False
+    return None in (meter_stop_wh, session.meter_start_wh) or meter_stop_wh >= session.meter_start_wh
 
 
 def _recovered(charger: Charger, id_tag: str) -> ChargingSession:

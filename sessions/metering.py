@@ -72,15 +72,14 @@ def metered(*, charger_id: int, connector_number: int, transaction_id: int | Non
     """Where meter values belong: by transaction, else by what runs on the connector.
 
     A transaction id we never gave (−1, 0, unknown) is treated as the open session's, which is flagged (E25);
-    values of an ended one stay with it (E30); those of connector 0 belong to no session (E37).
+    values of an ended one stay with it (E30); those of connector 0, the main meter's, belong to none (E37).
     """
+    if connector_number == 0:
+        return Metered(charger_id, 0, None)
     sessions = queries.with_relations(ChargingSession.objects.filter(charger_id=charger_id))
     if transaction_id is not None and transaction_id > 0:
         if session := sessions.filter(transaction_id=transaction_id).first():
-            number = session.connector.number if session.connector else connector_number
-            return Metered(charger_id, number if connector_number == 0 else connector_number, session)
-    if connector_number == 0:
-        return Metered(charger_id, 0, None)
+            return Metered(charger_id, connector_number, session)
     session = sessions.filter(connector__number=connector_number, status__in=ChargingSession.RUNNING).first()
     if session is not None and transaction_id is not None:
         with transaction.atomic():

@@ -18,12 +18,18 @@ def with_relations(sessions: QuerySet[ChargingSession]) -> QuerySet[ChargingSess
     return sessions.select_related("charger__station", "connector")
 
 
+def open_sessions_of(user_id: int) -> QuerySet[ChargingSession]:
+    """The user's open sessions, the newest first."""
+    sessions = ChargingSession.objects.filter(user_id=user_id, status__in=ChargingSession.OPEN)
+    return with_relations(sessions).order_by("-pk")
+
+
 def open_session_of(user_id: int, *, identity: str | None = None) -> ChargingSession | None:
     """The user's open session: the newest, or the one at the charger named."""
-    sessions = ChargingSession.objects.filter(user_id=user_id, status__in=ChargingSession.OPEN)
+    sessions = open_sessions_of(user_id)
     if identity is not None:
         sessions = sessions.filter(charger__identity=identity)
-    return with_relations(sessions).order_by("-pk").first()
+    return sessions.first()
 
 
 def as_reading(row: MeterReading) -> Reading:

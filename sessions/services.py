@@ -1,7 +1,7 @@
 """What drivers and operators ask for: start, stop; and the end of what nobody will answer. Facts are in ledger.py."""
 
 import uuid
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
 from django.conf import settings
@@ -11,6 +11,7 @@ from django.db.models import Q
 
 from chargers import availability, commands
 from chargers import services as charger_services
+from chargers.clock import judged
 from chargers.commands import REMOTE_START, REMOTE_STOP, send_command
 from chargers.errors import (
     ChargerOffline,
@@ -158,8 +159,12 @@ def stop(
     if not session.is_open:
         raise NoActiveSession
     if session.status == Status.PENDING:
+        if session.start_command_id:
+            commands.abandon_command(session.start_command_id, error="cancelled")
         ledger.fail(session, code="cancelled", message="The start was called off before charging began")
         return Requested(session, session.start_command)
+    if session.stop_command and not session.stop_command.is_finished:
+        return Requested(session, session.stop_command)  # a second tap: the charger is being asked
     command = send_command(
         charger=session.charger,
         action=REMOTE_STOP,
@@ -211,6 +216,19 @@ def settle(command: Command) -> None:
                 announce.state(session)
 
 
+@transaction.atomic
+def charger_connected(
+    *, charger_id: int, channel_name: str, ocpp_version: str
+) -> charger_services.Ownership:
+    """A charger's socket opened: it owns the charger now, and what an older one had asked has ended."""
+    ownership = charger_services.connect(
+        charger_id=charger_id, channel_name=channel_name, ocpp_version=ocpp_version
+    )
+    for command in ownership.ended:
+        settle(command)
+    return ownership
+
+
 def charger_disconnected(*, charger_id: int, channel_name: str) -> None:
     """A charger's socket closed: release it if it was still the owner, and end what it was asked."""
     with transaction.atomic():
@@ -232,16 +250,20 @@ def awaits_tag(charger_id: int, id_tag: str) -> bool:
     ).exists()
 
 
-def connector_reported(*, charger_id: int, number: int, status: str) -> None:
-    """A free connector says that a start of unknown outcome did not happen (E32)."""
+def connector_reported(
+    *, charger_id: int, number: int, status: str, reported_at: datetime | None = None
+) -> None:
+    """A free connector says that a start of unknown outcome did not happen (E32); not if it was free before it."""
     if status != ConnectorStatus.AVAILABLE:
         return
+    free_at = judged(reported_at, received_at=utcnow())
     with transaction.atomic():
         sessions = ChargingSession.objects.filter(
             charger_id=charger_id,
             connector__number=number,
             status=Status.PENDING,
             start_command__status__in=(Command.Status.UNKNOWN, Command.Status.TIMED_OUT),
+            requested_at__lte=free_at,
         )
         for session in queries.with_relations(sessions):
             ledger.fail(session, code="charger_timeout", message="The charger did not start")

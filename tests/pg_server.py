@@ -22,15 +22,13 @@ from typing import Any
 START_TIMEOUT_S = 30
 DATABASE = "evcharge"
 
-# Nothing here outlives the run, so nothing needs to reach the disk.
 SETTINGS = {
     "listen_addresses": "127.0.0.1",
     "unix_socket_directories": "",
     "max_connections": "200",
-    "fsync": "off",
-    "synchronous_commit": "off",
-    "full_page_writes": "off",
 }
+# What tests write does not outlive the run, so none of it needs to reach the disk.
+FORGETFUL = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
 
 
 def binaries() -> Path:
@@ -97,8 +95,11 @@ def _stop(server: subprocess.Popen[bytes]) -> None:
 
 
 @contextmanager
-def postgres() -> Iterator[str]:
-    """The URL of an empty database, for as long as the block lasts."""
+def postgres(*, durable: bool = False) -> Iterator[str]:
+    """The URL of an empty database, for as long as the block lasts.
+
+    `durable`: a commit waits for the disk as in production, which is what a benchmark is to measure.
+    """
     as_root = os.geteuid() == 0
     # /tmp as root, since the caller's TMPDIR may be closed to `nobody`.
     home = Path(tempfile.mkdtemp(prefix="evcharge-pg-", dir="/tmp" if as_root else None))
@@ -107,7 +108,9 @@ def postgres() -> Iterator[str]:
         password = secrets.token_hex(16)
         (home / "password").write_text(password)
         bin_dir, identity = _lend_to_nobody(home, binaries()) if as_root else (binaries(), {})
-        with _running(home, bin_dir, {"cwd": home, "stdin": subprocess.DEVNULL, **identity}) as port:
+        settings = SETTINGS if durable else SETTINGS | FORGETFUL
+        options = {"cwd": home, "stdin": subprocess.DEVNULL, **identity}
+        with _running(home, bin_dir, settings, options) as port:
             server = f"postgresql://postgres:{password}@127.0.0.1:{port}"
             _create_database(f"{server}/postgres")
             yield f"{server}/{DATABASE}"
@@ -116,7 +119,7 @@ def postgres() -> Iterator[str]:
 
 
 @contextmanager
-def _running(home: Path, bin_dir: Path, options: dict[str, Any]) -> Iterator[int]:
+def _running(home: Path, bin_dir: Path, settings: dict[str, str], options: dict[str, Any]) -> Iterator[int]:
     """The port of a server whose files and log are in `home`; `options` are subprocess's."""
     data: list[str | Path] = ["-D", home / "data"]
     locale = "C.UTF-8" if sys.platform == "linux" else "en_US.UTF-8"
@@ -125,9 +128,9 @@ def _running(home: Path, bin_dir: Path, options: dict[str, Any]) -> Iterator[int
     initdb: list[str | Path] = [bin_dir / "initdb", *data, *access, *text, "--no-sync", "--no-instructions"]
     subprocess.run(initdb, check=True, stdout=subprocess.DEVNULL, **options)
     port = _free_port()
-    settings = [f"--{name}={value}" for name, value in SETTINGS.items()]
     with (home / "log").open("wb") as log:
-        command: list[str | Path] = [bin_dir / "postgres", *data, "-p", str(port), *settings]
+        command: list[str | Path] = [bin_dir / "postgres", *data, "-p", str(port)]
+        command += [f"--{name}={value}" for name, value in settings.items()]
         server = subprocess.Popen(command, stdout=log, stderr=log, **options)
     try:
         _wait_until_ready(server, home / "data", home / "log")

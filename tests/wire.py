@@ -4,7 +4,7 @@ import asyncio
 import base64
 import json
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 from urllib.parse import quote
@@ -16,24 +16,31 @@ TIMEOUT_S = 10
 
 
 class App:
-    """An app's socket. Messages that a wait passes over stay in `passed`, in order."""
+    """An app's socket. Messages that a wait passes over stay in `passed`, in order; `heard` is all it got, as text."""
 
     def __init__(self, socket: ClientConnection) -> None:
         self.socket = socket
         self.passed: list[dict[str, Any]] = []
+        self.heard: list[str] = []
+
+    async def _next(self) -> dict[str, Any]:
+        text = await self.socket.recv()
+        assert isinstance(text, str)  # this protocol has no binary frames
+        self.heard.append(text)
+        return json.loads(text)
 
     async def send(self, message: Any) -> None:
         await self.socket.send(message if isinstance(message, str | bytes) else json.dumps(message))
 
     async def receive(self, timeout_s: float = TIMEOUT_S) -> dict[str, Any]:
         async with asyncio.timeout(timeout_s):
-            return json.loads(await self.socket.recv())
+            return await self._next()
 
     async def until(self, timeout_s: float = TIMEOUT_S, **fields: Any) -> dict[str, Any]:
         """The next message with these values at its top level."""
         async with asyncio.timeout(timeout_s):
             while True:
-                message = json.loads(await self.socket.recv())
+                message = await self._next()
                 if all(message.get(name) == value for name, value in fields.items()):
                     return message
                 self.passed.append(message)
@@ -49,7 +56,7 @@ class App:
         try:
             async with asyncio.timeout(timeout_s):
                 while True:
-                    self.passed.append(json.loads(await self.socket.recv()))
+                    self.passed.append(await self._next())
         except ConnectionClosed as error:
             return (error.rcvd.code, error.rcvd.reason) if error.rcvd else (1006, "")
 
@@ -199,3 +206,11 @@ async def charger(
             yield fake
         finally:
             fake.reader.cancel()
+
+
+async def eventually(condition: Callable[[], Any], timeout_s: float = TIMEOUT_S) -> Any:
+    """What the condition gives once that is true: some rows are written a moment after the answer."""
+    async with asyncio.timeout(timeout_s):
+        while not (found := condition()):
+            await asyncio.sleep(0.02)
+    return found

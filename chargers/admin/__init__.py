@@ -2,10 +2,11 @@
 
 from django.contrib import admin
 
-from chargers.admin import chargers, commands, stations
+from chargers.admin import chargers, columns, commands, connectors, stations
 
-__all__ = ["chargers", "commands", "stations"]
+__all__ = ["chargers", "columns", "commands", "connectors", "stations"]
 
 admin.site.site_header = "evcharge"
 admin.site.site_title = "evcharge"
 admin.site.index_title = "Operations"
+admin.site.empty_value_display = columns.NOTHING

@@ -37,7 +37,9 @@ class ChargerForm(forms.ModelForm):
     def clean_identity(self) -> str:
         identity = self.cleaned_data["identity"]
         if not identity.isprintable():
-            raise forms.ValidationError("No charger can dial in with this: it has characters that cannot be shown.")
+            raise forms.ValidationError(
+                "No charger can dial in with this: it has characters that cannot be shown."
+            )
         return identity
 
     def clean(self) -> dict[str, Any]:
@@ -68,7 +70,7 @@ class ChargerForm(forms.ModelForm):
     @property
     def changed_columns(self) -> list[str]:
         """Columns to write: no others, since the charger's socket writes the same row at any moment."""
-        columns = [name for name in self.changed_data if name in self._meta.fields]  # type: ignore[operator]
+        columns = [name for name in self.changed_data if name in ChargerForm.Meta.fields]
         if {"new_password", "clear_password"} & set(self.changed_data):
             columns.append("password_hash")
         return columns

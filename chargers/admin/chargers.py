@@ -5,15 +5,16 @@ from typing import Any
 
 from django.contrib import admin, messages
 from django.db import models
-from django.db.models import Case, F, Q, QuerySet, Value, When
+from django.db.models import Case, F, QuerySet, Value, When
 from django.http import HttpRequest, HttpResponse
 
 from chargers import services
 from chargers.admin import columns, inbox
 from chargers.admin.charger_form import ChargerForm
+from chargers.admin.connectors import ConnectorInline
 from chargers.admin.orders import ORDERS, Order
 from chargers.admin.pages import Page, YesNo, narrowed
-from chargers.admin.sending import back, chosen, failed, send_to
+from chargers.admin.sending import Refused, back, chosen, send_to
 from chargers.errors import DomainError
 from chargers.models import Charger, Command, Connector, ConnectorStatus, Station
 
@@ -39,7 +40,7 @@ class Password(YesNo):
     words = ("Set", "Not set")
 
     def narrow(self, queryset: QuerySet[Charger], yes: bool) -> QuerySet[Charger]:
-        return queryset.exclude(password_hash="") if yes else queryset.filter(password_hash="")  # noqa: S106
+        return queryset.exclude(password_hash="") if yes else queryset.filter(password_hash="")
 
 
 class AnyConnector(admin.SimpleListFilter):
@@ -56,41 +57,6 @@ class AnyConnector(admin.SimpleListFilter):
             return queryset
         rows = Connector.objects.filter(charger=models.OuterRef("pk"), status=self.value())
         return queryset.filter(models.Exists(rows))
-
-
-# --- the connectors on a charger's page ---
-
-
-class ConnectorInline(admin.TabularInline):
-    model = Connector
-    fields = readonly_fields = ("badge", "error", "since", "sessions_link")
-    extra = 0
-    can_delete = False
-
-    def get_queryset(self, request: HttpRequest) -> QuerySet[Connector]:
-        return super().get_queryset(request).select_related("charger")
-
-    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    @admin.display(description="status")
-    def badge(self, connector: Connector) -> str:
-        return columns.badge(connector.status, connector.status or "not told")
-
-    @admin.display(description="error")
-    def error(self, connector: Connector) -> str:
-        return columns.error_text(connector)
-
-    @admin.display(description="since")
-    def since(self, connector: Connector) -> str:
-        return columns.ago(connector.status_at)
-
-    @admin.display(description="sessions")
-    def sessions_link(self, connector: Connector) -> str:
-        return columns.to_list("charging.chargingsession", "Sessions", connector=connector.pk)
 
 
 # --- actions ---
@@ -111,6 +77,7 @@ def accept_selected(
 ) -> HttpResponse | None:
     chargers = chosen(page, request, queryset)
     by = request.user if page.has_send_command_permission(request) else None
+    refused = Refused()
     for charger in chargers:
         if charger.registration == Registration.ACCEPTED:
             page.message_user(request, f"{charger} is accepted already.", messages.INFO)
@@ -118,11 +85,12 @@ def accept_selected(
         try:
             command = inbox.accept(charger, by=by)
         except DomainError as error:
-            failed(page, request, charger, error)
+            refused.add(charger, error)
             continue
         page.log_change(request, charger, "Accepted.")
         then = "it is asked to boot anew" if command else "it hears of it when it boots next"
         page.message_user(request, f"{charger} is accepted; {then}.", messages.SUCCESS)
+    refused.tell(page, request)
     return back(request, chargers) if chargers else None
 
 
@@ -170,23 +138,25 @@ class ChargerAdmin(Page):
     list_select_related = ("station",)
     search_fields = ("identity", "serial_number", "vendor", "model", "station__name")
     search_help_text = "Identity, serial number, vendor, model or station"
-    date_hierarchy = "created_at"
     readonly_fields = (
-        *("connection", "last_seen", "booted", "ocpp_version", "has_password", "created_at"),
+        *("connection", "last_seen", "booted", "ocpp_version", "has_password", "added"),
         *("own_status", "vendor", "model", "serial_number", "firmware_version", "meter_type"),
         *("firmware_status", "diagnostics_status", "configuration_table", "latest_commands", "more"),
     )
     fieldsets = (
-        (None, {"fields": ("connection", "identity", "station", "registration")}),
-        ("Password", {"fields": ("has_password", "new_password", "is_hexadecimal", "clear_password")}),
+        (None, {"fields": (("connection", "last_seen"), "identity", "station", "registration")}),
         ("Latest commands", {"fields": ("latest_commands", "more")}),
-        ("Connection", {"fields": ("last_seen", "booted", "ocpp_version", "created_at")}),
+        ("Password", {"fields": ("has_password", "new_password", "is_hexadecimal", "clear_password")}),
         (
             "What it says of itself",
             {
                 "fields": (
-                    *("own_status", "vendor", "model", "serial_number", "firmware_version", "meter_type"),
-                    *("firmware_status", "diagnostics_status"),
+                    ("own_status", "booted"),
+                    ("vendor", "model"),
+                    ("serial_number", "firmware_version"),
+                    ("ocpp_version", "meter_type"),
+                    ("firmware_status", "diagnostics_status"),
+                    "added",
                 )
             },
         ),
@@ -224,14 +194,20 @@ class ChargerAdmin(Page):
 
     # --- what stands above the list and the form ---
 
-    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+    def changelist_view(
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
         waiting = 0
         if self.has_change_permission(request):
             waiting = Charger.objects.filter(registration=Registration.PENDING).count()
         return super().changelist_view(request, {**(extra_context or {}), "waiting": waiting})
 
     def change_view(
-        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
+        self,
+        request: HttpRequest,
+        object_id: str,
+        form_url: str = "",
+        extra_context: dict[str, Any] | None = None,
     ) -> HttpResponse:
         menu = [(order.name, order.title, bool(order.warning)) for order in ORDERS]
         context = {
@@ -271,7 +247,7 @@ class ChargerAdmin(Page):
         """Counts instead of Django's list of every row: a charger may have a million readings."""
         chargers = list(objs)
         lost: dict[str, int] = {str(Charger._meta.verbose_name_plural): len(chargers)}
-        kept = []
+        kept: list[str] = []
         for relation in Charger._meta.related_objects:
             model, name = relation.related_model, relation.field.name
             assert not isinstance(model, str)  # all apps are loaded
@@ -285,6 +261,8 @@ class ChargerAdmin(Page):
                     words = model._meta.verbose_name if count == 1 else model._meta.verbose_name_plural
                     text = f"{count} {words} of {charger}"
                     kept.append(columns.to_list(model._meta.label_lower, text, **{name: pk}))
+        if kept:
+            kept.append("What was charged stays on record. To keep a charger out, reject it instead.")
         return [columns.to_page(charger) for charger in chargers], lost, set(), kept
 
     # --- columns ---
@@ -313,7 +291,7 @@ class ChargerAdmin(Page):
 
     @admin.display(description="hardware", ordering="model")
     def hardware(self, charger: Charger) -> str:
-        return " ".join(filter(None, (charger.vendor, charger.model, charger.firmware_version))) or "–"
+        return " ".join(filter(None, (charger.vendor, charger.model, charger.firmware_version)))
 
     @admin.display(description="see also")
     def more(self, charger: Charger) -> str:
@@ -335,13 +313,21 @@ class ChargerAdmin(Page):
             columns.ago(charger.status_at),
         )
 
+    @admin.display(description="added")
+    def added(self, charger: Charger) -> str:
+        return columns.moment(charger.created_at)
+
     @admin.display(description="booted")
     def booted(self, charger: Charger) -> str:
         return columns.ago(charger.booted_at)
 
     @admin.display(description="now")
     def has_password(self, charger: Charger) -> str:
-        return "A password is set" if charger.password_hash else "No password: any caller with this identity is let in"
+        return (
+            "A password is set"
+            if charger.password_hash
+            else "No password: any caller with this identity is let in"
+        )
 
     @admin.display(description="keys")
     def configuration_table(self, charger: Charger) -> str:
@@ -365,8 +351,3 @@ class ChargerAdmin(Page):
             for command in commands
         ]
         return columns.table(["Command", "Status", "Answer", "Asked", "By"], rows)
-
-
-@admin.register(Connector)
-class ConnectorAdmin(Page):
-    """Read-only: connectors appear when the charger tells of them."""

@@ -8,14 +8,15 @@ from urllib.parse import urlencode
 from django.db.models import Model
 from django.urls import reverse
 from django.utils.html import format_html, format_html_join
-from django.utils.safestring import SafeString
+from django.utils.safestring import SafeString, mark_safe
 from django.utils.timesince import timesince
 from django.utils.timezone import localtime
 
 from chargers.events import utcnow
 from chargers.models import Charger, Command, Connector
 
-NOTHING = "–"
+# Where there is nothing to say; on a phone such cells are left out.
+NOTHING = mark_safe('<span class="ev-none">–</span>')
 SECRET_KEYS = {"authorizationkey", "basicauthpassword"}
 HIDDEN = "••••••"
 
@@ -48,25 +49,29 @@ def badge(word: str, text: str = "", *, tone: str = "", refresh_s: int = 0) -> S
     )
 
 
-def moment(at: datetime | None) -> str:
-    """A time to the second, in the zone of these pages."""
+def moment(at: datetime | None, *, seconds: bool = True) -> str:
+    """A time in the zone of these pages; without its seconds it has them on hovering."""
     if at is None:
         return NOTHING
-    return format_html('<time datetime="{}">{:%Y-%m-%d %H:%M:%S}</time>', at.isoformat(), localtime(at))
+    exact = f"{localtime(at):%Y-%m-%d %H:%M:%S %Z}"
+    shown = exact[: 19 if seconds else 16]
+    return format_html('<time datetime="{}" title="{}">{}</time>', at.isoformat(), exact, shown)
 
 
 def ago(at: datetime | None) -> str:
     """How long ago, with the exact time on hovering."""
-    if at is None:
-        return NOTHING
-    passed = "just now" if (utcnow() - at).total_seconds() < 60 else f"{timesince(at, utcnow(), depth=1)} ago"
-    return format_html(
-        '<time datetime="{}" title="{:%Y-%m-%d %H:%M:%S %Z}">{}</time>', at.isoformat(), localtime(at), passed
-    )
+    return NOTHING if at is None else _passed(at, "{} ago")
+
+
+def _passed(at: datetime, words: str) -> SafeString:
+    is_new = (utcnow() - at).total_seconds() < 60
+    text = "just now" if is_new else words.format(timesince(at, utcnow(), depth=1))
+    exact = f"{localtime(at):%Y-%m-%d %H:%M:%S %Z}"
+    return format_html('<time datetime="{}" title="{}">{}</time>', at.isoformat(), exact, text)
 
 
 def online(charger: Charger, *, refresh_s: int = 0) -> SafeString:
-    """A dot, a word, and since when."""
+    """A dot, a word, and for how long."""
     up = charger.is_connected
     since = charger.connected_at if up else charger.disconnected_at
     never = not up and charger.connected_at is None
@@ -76,7 +81,7 @@ def online(charger: Charger, *, refresh_s: int = 0) -> SafeString:
         format_html(' data-refresh="{}"', refresh_s) if refresh_s else "",
         "●" if up else "○",
         "online" if up else "never connected" if never else "offline",
-        format_html(' <span class="ev-quiet">{}</span>', ago(since)) if since else "",
+        format_html(' <span class="ev-quiet">{}</span>', _passed(since, "for {}")) if since else "",
     )
 
 
@@ -90,6 +95,12 @@ def connectors(rows: list[Connector]) -> str:
     return format_html_join(
         " ", "{}", ((badge(word, f"{count} {word or 'not told'}"),) for word, count in counts.items())
     )
+
+
+def trouble(connector: Connector) -> str:
+    """What is wrong, in the charger's words and the vendor's."""
+    words = (connector.error_code, connector.vendor_error_code, connector.info)
+    return " – ".join(filter(None, words)) or NOTHING
 
 
 def command_status(command: Command) -> SafeString:
@@ -118,7 +129,8 @@ def is_secret(key: str) -> bool:
 
 
 def brief(params: dict[str, Any]) -> str:
-    return ", ".join(f"{name.replace('_', ' ')}: {value}" for name, value in params.items()) or NOTHING
+    text = ", ".join(f"{name.replace('_', ' ')}: {value}" for name, value in params.items())
+    return text if len(text) <= 80 else text[:79] + "…"
 
 
 def outcome(command: Command) -> str:
@@ -128,6 +140,8 @@ def outcome(command: Command) -> str:
     answer = command.answer
     if isinstance(answer, dict) and isinstance(answer.get("status"), str):
         return answer["status"]
+    if isinstance(answer, dict) and isinstance(answer.get("configurationKey"), list):
+        return f"{len(answer['configurationKey'])} keys"
     if not answer:
         return NOTHING
     text = json.dumps(answer, ensure_ascii=False)
@@ -156,7 +170,9 @@ def table(head: list[str], rows: list[list[Any]], *, empty: str = "None yet") ->
         '<div class="ev-scroll"><table class="ev-table"><thead><tr>{}</tr></thead><tbody>{}</tbody></table></div>',
         format_html_join("", '<th scope="col">{}</th>', ((name,) for name in head)),
         format_html_join(
-            "", "<tr>{}</tr>", ((format_html_join("", "<td>{}</td>", ((cell,) for cell in row)),) for row in rows)
+            "",
+            "<tr>{}</tr>",
+            ((format_html_join("", "<td>{}</td>", ((cell,) for cell in row)),) for row in rows),
         ),
     )
 
@@ -170,7 +186,7 @@ def page_url(row: Model) -> str:
 
 
 def list_url(label: str, **query: Any) -> str:
-    """A list narrowed down, by the model's `app.model`: pages of chargers name those of sessions, and import nothing."""
+    """A list narrowed down, by the model's `app.model`: so pages of chargers lead to sessions and import none."""
     url = reverse(f"admin:{label.replace('.', '_')}_changelist")
     return f"{url}?{urlencode(query)}" if query else url
 
@@ -185,5 +201,9 @@ def to_list(label: str, text: Any, **query: Any) -> SafeString:
     return format_html('<a href="{}">{}</a>', list_url(label, **query), text)
 
 
+def joined(*parts: str, by: str = " ") -> SafeString:
+    return format_html_join(by, "{}", ((part,) for part in parts))
+
+
 def links(*parts: str) -> SafeString:
-    return format_html_join(" · ", "{}", ((part,) for part in parts))
+    return joined(*parts, by=" · ")

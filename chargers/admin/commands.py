@@ -86,7 +86,12 @@ class CommandAdmin(Facts):
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Command]:
         duration = ExpressionWrapper(F("finished_at") - F("created_at"), output_field=DurationField())
-        return super().get_queryset(request).select_related(*self.list_select_related).annotate(duration=duration)
+        return (
+            super()
+            .get_queryset(request)
+            .select_related(*self.list_select_related)
+            .annotate(duration=duration)
+        )
 
     @admin.display(description="command", ordering="action")
     def word(self, command: Command) -> str:
@@ -98,7 +103,7 @@ class CommandAdmin(Facts):
 
     @admin.display(description="asked for")
     def asked_for(self, command: Command) -> str:
-        return columns.brief(columns.params_of(command))
+        return columns.brief(columns.params_of(command)) or columns.NOTHING
 
     @admin.display(description="status", ordering="status")
     def badge(self, command: Command) -> str:
@@ -132,12 +137,12 @@ class CommandAdmin(Facts):
 
     @admin.display(description="session")
     def session_link(self, command: Command) -> str:
-        by = {commands.REMOTE_START: "start_command", commands.REMOTE_STOP: "stop_command"}.get(command.action)
+        by = {commands.REMOTE_START: "start_command", commands.REMOTE_STOP: "stop_command"}.get(
+            command.action
+        )
         if by is None:
             return columns.NOTHING
-        return columns.to_list(
-            "charging.chargingsession", "What it began or ended", **{f"{by}__id__exact": command.pk}
-        )
+        return columns.to_list("charging.chargingsession", "What it began or ended", **{by: command.pk})
 
     @admin.display(description="sent at")
     def sent(self, command: Command) -> str:

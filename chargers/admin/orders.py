@@ -1,7 +1,8 @@
 """What an operator can ask of chargers: each word with the form that asks for its parameters."""
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from dataclasses import dataclass, field
+from typing import Any
 
 from django import forms
 
@@ -13,8 +14,10 @@ from chargers.services import MAX_CONNECTORS
 class OrderForm(forms.Form):
     """Parameters of a command, under the names that chargers.commands uses; empty ones are left out."""
 
+    prefix = "order"
+
     def __init__(self, *args: Any, chargers: Sequence[Charger], **kwargs: Any) -> None:
-        super().__init__(*args, prefix="order", **kwargs)
+        super().__init__(*args, **kwargs)
         self.chargers = chargers
 
     @property
@@ -24,23 +27,23 @@ class OrderForm(forms.Form):
     def offer_connectors(self, *before: tuple[str, str], required: bool = True) -> None:
         """Ask for a connector: one of the charger's where there is one charger that told of them, else any number."""
         known = list(self.chargers[0].connectors.all()) if len(self.chargers) == 1 else []
-        field: forms.Field
+        ask: forms.Field
         if known:
             rows = [(str(row.number), f"{row.number} – {row.status or 'not told'}") for row in known]
-            field = forms.TypedChoiceField(
+            ask = forms.TypedChoiceField(
                 choices=[*before, *rows], coerce=int, empty_value=None, required=required
             )
         else:
             meanings = ", ".join(f"{value} is {text.lower()}" for value, text in before if value)
-            field = forms.IntegerField(
+            ask = forms.IntegerField(
                 min_value=0 if any(value == "0" for value, _ in before) else 1,
                 max_value=MAX_CONNECTORS,
                 initial=1 if required and not before else None,
                 help_text=meanings,
                 required=required,
             )
-        field.label = "Connector"
-        self.fields["connector_id"] = field
+        ask.label = "Connector"
+        self.fields["connector_id"] = ask
 
 
 class StartForm(OrderForm):
@@ -105,17 +108,23 @@ class TriggerForm(OrderForm):
 class DataForm(OrderForm):
     vendor_id = forms.CharField(label="Vendor", max_length=255)
     message_id = forms.CharField(label="Message", max_length=50, required=False)
-    data = forms.CharField(widget=forms.Textarea(attrs={"rows": 4}), required=False, strip=False)
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        # Not as an attribute: a form's `data` is what was sent to it.
+        area = forms.Textarea(attrs={"rows": 4})
+        self.fields["data"] = forms.CharField(widget=area, required=False, strip=False)
 
 
-class Order(NamedTuple):
+@dataclass(frozen=True)
+class Order:
     """One entry of the menu. With a form it asks first, with a warning it wants to be confirmed."""
 
     name: str
     label: str
     action: str
     form: type[OrderForm] = OrderForm
-    fixed: dict[str, Any] = {}
+    fixed: dict[str, Any] = field(default_factory=dict)
     warning: str = ""
 
     @property

@@ -62,7 +62,11 @@ class Narrowed(admin.SimpleListFilter):
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
         value = self.value()
-        return queryset if value is None else queryset.filter(**{self.lookup or self.parameter_name or "": value})
+        return (
+            queryset
+            if value is None
+            else queryset.filter(**{self.lookup or self.parameter_name or "": value})
+        )
 
 
 def narrowed(by: type[Model], name: str, *, lookup: str = "", title: str = "") -> type[Narrowed]:

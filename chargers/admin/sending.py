@@ -10,6 +10,7 @@ from django.forms import Form
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 
+from chargers.admin import columns
 from chargers.admin.columns import list_url, page_url
 from chargers.admin.orders import Order
 from chargers.admin.pages import Page
@@ -31,9 +32,18 @@ def send_to(
     confirmed = "confirmed" in request.POST
     form = order.form(request.POST if confirmed or not order.asks else None, chargers=chargers)
     if order.asks and not (confirmed and form.is_valid()):
-        return confirmation(page, request, chargers, name=order.name, title=order.label, form=form, warning=order.warning)
+        return confirmation(
+            page,
+            request,
+            [(charger, columns.online(charger)) for charger in chargers],
+            name=order.name,
+            title=order.label,
+            form=form,
+            warning=order.warning,
+        )
     form.is_valid()
     sent: list[Command] = []
+    refused = Refused()
     for charger in chargers:
         try:
             command = send_command(
@@ -43,10 +53,26 @@ def send_to(
                 requested_by=request.user,  # type: ignore[arg-type]  # nobody anonymous has the permission
             )
         except DomainError as error:
-            failed(page, request, charger, error)
+            refused.add(charger, error)
         else:
             sent.append(command)
+    refused.tell(page, request)
     return answers(request, sent) or back(request, chargers)
+
+
+class Refused:
+    """What could not be done to whom: one message for each cause, with everything it befell."""
+
+    def __init__(self) -> None:
+        self.rows: dict[str, list[str]] = {}
+
+    def add(self, row: Model | str, error: DomainError) -> None:
+        sentence = f"{error.sentence} ({error.detail})" if error.detail else error.sentence
+        self.rows.setdefault(sentence, []).append(str(row))
+
+    def tell(self, page: Page, request: HttpRequest) -> None:
+        for sentence, names in self.rows.items():
+            page.message_user(request, f"{', '.join(names)}: {sentence}", messages.ERROR)
 
 
 def chosen(page: Page, request: HttpRequest, queryset: QuerySet[Any]) -> list[Any]:
@@ -58,23 +84,21 @@ def chosen(page: Page, request: HttpRequest, queryset: QuerySet[Any]) -> list[An
     return rows
 
 
-def failed(page: Page, request: HttpRequest, row: Model, error: DomainError) -> None:
-    detail = f" ({error.detail})" if error.detail else ""
-    page.message_user(request, f"{row}: {error.sentence}{detail}", messages.ERROR)
-
-
 def confirmation(
     page: Page,
     request: HttpRequest,
-    rows: Sequence[Model],
+    rows: Sequence[tuple[Model, str]],
     *,
     name: str,
     title: str,
     form: Form | None = None,
     warning: str = "",
 ) -> HttpResponse:
-    """The page between the wish and the sending: it asks for parameters, or whether this is really meant."""
-    request.current_app = page.admin_site.name  # type: ignore[attr-defined]
+    """The page between the wish and the sending: it asks for parameters, or whether this is really meant.
+
+    `rows` are what it is about, each with a note.
+    """
+    request.current_app = page.admin_site.name
     context = {
         **page.admin_site.each_context(request),
         "title": title,
@@ -97,7 +121,9 @@ def answers(request: HttpRequest, sent: Sequence[Command]) -> HttpResponse | Non
         return None
     if len(sent) == 1:
         return HttpResponseRedirect(page_url(sent[0]))
-    return HttpResponseRedirect(list_url("chargers.command", ids=",".join(str(command.pk) for command in sent)))
+    return HttpResponseRedirect(
+        list_url("chargers.command", ids=",".join(str(command.pk) for command in sent))
+    )
 
 
 def back(request: HttpRequest, rows: Iterable[Model]) -> HttpResponse | None:

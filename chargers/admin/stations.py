@@ -31,7 +31,7 @@ class StationAdmin(Page):
     list_filter = ("is_under_maintenance",)
     search_fields = ("name", "address", "chargers__identity", "chargers__serial_number")
     search_help_text = "Name or address; identity or serial number of one of its chargers"
-    readonly_fields = ("chargers_link", "online_count", "sessions_link", "created_at")
+    readonly_fields = ("chargers_link", "online_count", "sessions_link", "added")
     fieldsets = (
         (None, {"fields": ("name", "address", ("latitude", "longitude"))}),
         (
@@ -41,7 +41,7 @@ class StationAdmin(Page):
                 "fields": ("is_under_maintenance", "maintenance_reason"),
             },
         ),
-        ("Here", {"fields": ("chargers_link", "online_count", "sessions_link", "created_at")}),
+        ("Here", {"fields": ("chargers_link", "online_count", "sessions_link", "added")}),
     )
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Station]:
@@ -75,7 +75,7 @@ class StationAdmin(Page):
     @admin.display(description="chargers", ordering="charger_count")
     def chargers_link(self, station: Station) -> str:
         count = getattr(station, "charger_count", 0)  # none yet on the page of a new one
-        return columns.to_list("chargers.charger", count, station=station.pk) if station.pk else "0"
+        return columns.to_list("chargers.charger", count, station=station.pk) if count else "0"
 
     @admin.display(description="online", ordering="connected_count")
     def online_count(self, station: Station) -> str:
@@ -93,13 +93,21 @@ class StationAdmin(Page):
 
     @admin.display(description="sessions")
     def sessions_link(self, station: Station) -> str:
-        return columns.to_list("charging.chargingsession", "Sessions", station=station.pk) if station.pk else "–"
+        if station._state.adding:
+            return columns.NOTHING
+        return columns.to_list("charging.chargingsession", "Sessions", station=station.pk)
+
+    @admin.display(description="added")
+    def added(self, station: Station) -> str:
+        return columns.moment(station.created_at)
 
 
 @transaction.atomic
 def _delete(station: Station) -> None:
     """Its chargers stay, without a station; whoever lists them is told."""
-    moved = list(station.chargers.filter(registration=Charger.Registration.ACCEPTED).values_list("pk", flat=True))
+    moved = list(
+        station.chargers.filter(registration=Charger.Registration.ACCEPTED).values_list("pk", flat=True)
+    )
     station.delete()
     for charger in Charger.objects.filter(pk__in=moved):
         services.announce_added(charger)

@@ -203,6 +203,8 @@ class Rpc:
             if len(self._timed_out) > REMEMBERED:
                 self._timed_out.popitem(last=False)
             raise CallTimeout from None
+        except OSError as error:  # the server's way to say that the other side is gone
+            raise ConnectionLost from error
         finally:
             self._open = None
         if isinstance(answer, CallError):

@@ -52,19 +52,23 @@ def _reading(meter_value: dict[str, Any], received_at: datetime) -> Reading | No
         if not isinstance(sample, dict):
             continue
         context = context or str(sample.get("context") or "")
-        known = _MEASURANDS.get(sample.get("measurand") or ENERGY)
-        if known is None or sample.get("location") in _OTHER_PLACES:
+        try:
+            known = _MEASURANDS.get(sample.get("measurand") or ENERGY)
+            if known is None or sample.get("location") in _OTHER_PLACES or sample.get("format") == "SignedData":
+                continue
+            field, factors, default_unit, _ = known
+            factor = factors.get(sample.get("unit") or default_unit)
+            phase = sample.get("phase") or None
+            conductor = _PHASES.get(phase) if phase else None
+        except TypeError:  # a list or an object where a word belongs
             continue
-        field, factors, default_unit, _ = known
-        factor = factors.get(sample.get("unit") or default_unit)
         number = _number(sample.get("value"))
         if factor is None or number is None:
             continue
-        phase = sample.get("phase")
         if phase is None:
             totals.setdefault(field, number * factor)
-        elif phase in _PHASES:
-            phases.setdefault(field, {})[_PHASES[phase]] = number * factor
+        elif conductor:
+            phases.setdefault(field, {})[conductor] = number * factor
     return Reading(
         measured_at=judged(parsed(meter_value.get("timestamp")), received_at=received_at),
         received_at=received_at,

@@ -6,6 +6,7 @@ from typing import Any
 from urllib.parse import unquote
 
 from django.conf import settings
+from django.db import Error as DatabaseFailure
 
 from chargers import commands, passwords
 from chargers import services as charger_services
@@ -21,7 +22,7 @@ from sessions import services
 logger = logging.getLogger(__name__)
 
 ADAPTERS = {v16.VERSION: v16}
-PROTOCOL_ERROR = 1002
+PROTOCOL_ERROR, TRY_AGAIN_LATER = 1002, 1013
 MAX_IDENTITY = 255
 
 _present: set["ChargerSocket"] = set()
@@ -32,22 +33,41 @@ def present_charger_ids() -> list[int]:
     return [socket.charger.pk for socket in _present]
 
 
+async def confirm_presence() -> None:
+    """Tell the database that our chargers are here, and find out whose they are not any more."""
+    sockets = {socket.channel_name: socket for socket in _present}
+    chargers = {name: socket.charger.pk for name, socket in sockets.items()}
+    for name in await in_db(charger_services.confirm_presence, chargers):
+        await sockets[name].reclaim()
+
+
 class ChargerSocket(SocketConsumer):
     """One connection of one charger. The newest owns the charger; an older one only ends."""
 
     charger: Charger
     rpc: Rpc
+    epoch: int
 
     # --- handshake ---
 
     async def connect(self) -> None:
+        try:
+            await self._enter()
+        except DatabaseFailure:
+            logger.exception("the database is away; a charger is sent off to dial again")
+            if self.is_open:
+                await self.close(TRY_AGAIN_LATER, "Try again later")
+            else:
+                await self.refuse(503, "Try again later")
+
+    async def _enter(self) -> None:
         identity = _identity(self.scope)
         charger = await in_db(charger_services.charger_for_handshake, identity) if identity else None
         if charger is None or charger.registration == Charger.Registration.REJECTED:
             logger.info("refused a charger: unknown identity %.80r", identity)
             await self.refuse(404, "Unknown charger")
             return
-        if charger.password_hash and not await self._password_fits(charger):
+        if not await self._may_enter(charger):
             logger.info("refused %s: wrong or missing password", charger)
             await self.refuse(
                 401, "Wrong user or password", [(b"www-authenticate", b'Basic realm="chargers"')]
@@ -69,8 +89,8 @@ class ChargerSocket(SocketConsumer):
             tolerant=self.adapter.TOLERANT,
             on_late=self._late_answer,
         )
-        await in_db(
-            charger_services.connect,
+        _, self.epoch, _ = await in_db(
+            services.charger_connected,
             charger_id=charger.pk,
             channel_name=self.channel_name,
             ocpp_version=version,
@@ -78,18 +98,42 @@ class ChargerSocket(SocketConsumer):
         if self.is_open:  # a still newer socket may have taken over meanwhile
             _present.add(self)
 
-    async def _password_fits(self, charger: Charger) -> bool:
+    async def _may_enter(self, charger: Charger) -> bool:
+        """Whether the user, if one is named, is the charger (E9), and the password, if it needs one, fits (E8)."""
         given = auth.basic(self.scope["headers"])
-        if given is None or given[0] != charger.identity.encode():  # E9
+        if given is None:
+            return not charger.password_hash
+        # Not split at the first colon, since identities may hold colons, as passwords may.
+        user, colon, password = b":".join(given).partition(charger.identity.encode() + b":")
+        if user or not colon:
             return False
-        return await in_db(passwords.matches, given[1], charger.password_hash)
+        return not charger.password_hash or await in_db(passwords.matches, password, charger.password_hash)
 
     async def disconnect(self, code: int) -> None:
         if self not in _present:
             return
         _present.discard(self)
         self.rpc.close()
+        await self._release()
+
+    async def _release(self) -> None:
         await in_db(services.charger_disconnected, charger_id=self.charger.pk, channel_name=self.channel_name)
+
+    async def reclaim(self) -> None:
+        """The database has the charger as somebody else's, or as offline though we are here (a sweep took us for
+        dead). Ours again, unless a newer socket has it."""
+        if self not in _present:
+            return
+        ours = await in_db(
+            charger_services.reclaim,
+            charger_id=self.charger.pk,
+            channel_name=self.channel_name,
+            epoch=self.epoch,
+        )
+        if self not in _present:  # it closed meanwhile, and found nothing to release
+            await self._release()
+        elif not ours:
+            await self.socket_superseded({})
 
     # --- frames in ---
 
@@ -108,12 +152,12 @@ class ChargerSocket(SocketConsumer):
     async def socket_superseded(self, message: dict[str, Any]) -> None:
         """The charger opened a newer socket. Its commands go there; this one is done."""
         _present.discard(self)
-        if hasattr(self, "rpc"):
-            self.rpc.close()
+        self.rpc.close()
         await self.close(1000, "A newer connection of this charger took over")
 
     async def charger_removed(self, message: dict[str, Any]) -> None:
         _present.discard(self)
+        self.rpc.close()
         await self.close(1000, "This charger was removed")
 
     # --- commands out ---
@@ -162,6 +206,9 @@ def _identity(scope: dict[str, Any]) -> str:
     raw = scope.get("raw_path")
     path = raw.decode("ascii", errors="replace") if raw else scope["path"]
     encoded = path.split("?")[0].rpartition("/ocpp/")[2].rstrip("/")
-    identity = unquote(encoded) if raw else encoded
+    try:
+        identity = unquote(encoded, errors="strict") if raw else encoded
+    except UnicodeDecodeError:
+        return ""
     usable = identity.isprintable() and len(identity) <= MAX_IDENTITY
     return identity if usable else ""

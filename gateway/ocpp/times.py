@@ -5,10 +5,10 @@ from datetime import UTC, datetime
 
 def parsed(text: object) -> datetime | None:
     """An aware UTC time, or None where the text means none. No zone is UTC (OCPP 1.6 §3.15, E41)."""
-    if not isinstance(text, str):
+    if not isinstance(text, str) or ":" not in text:  # a date alone is no time
         return None
     try:
-        at = datetime.fromisoformat(text.strip())
+        at = datetime.fromisoformat(text.strip().upper())
     except ValueError:
         return None
     try:

@@ -12,7 +12,7 @@ from django.conf import settings
 from chargers import commands
 from chargers import services as charger_services
 from chargers.events import utcnow
-from chargers.models import Charger, Command, ConnectorStatus
+from chargers.models import Charger, Command
 from gateway.db import in_db
 from gateway.ocpp.rpc import CallError, Handler
 from gateway.ocpp.sampled_values import readings_from
@@ -22,10 +22,9 @@ from sessions import id_tags, ledger, metering, services
 from sessions.metering import Metered, Metering
 
 VERSION = "ocpp1.6"
-STATUSES = set(ConnectorStatus.values)
 
-# What a fact about money is made of; refused, it would be lost.
-TOLERANT = frozenset({"StartTransaction", "StopTransaction", "MeterValues"})
+# What a fact about money is made of; refused, it would be lost. And tags are longer in the field than in the book (E40).
+TOLERANT = frozenset({"Authorize", "StartTransaction", "StopTransaction", "MeterValues"})
 
 _BOOT_DETAILS = {
     "chargePointVendor": "vendor",
@@ -93,7 +92,7 @@ class V16:
         return {}
 
     async def authorize(self, payload: dict[str, Any]) -> dict[str, Any]:
-        status = await in_db(_authorize, self.charger_id, payload["idTag"])
+        status = await in_db(_authorize, self.charger_id, _text(payload.get("idTag")))
         return {"idTagInfo": {"status": status}}
 
     async def start_transaction(self, payload: dict[str, Any]) -> dict[str, Any]:
@@ -134,8 +133,8 @@ class V16:
     async def stop_transaction(self, payload: dict[str, Any]) -> dict[str, Any]:
         reported = _text(payload.get("timestamp"))
         id_tag = _text(payload.get("idTag"))
-        session = await in_db(
-            ledger.stop_session,
+        tag_status = await in_db(
+            _stop_session,
             charger_id=self.charger_id,
             transaction_id=_integer(payload.get("transactionId")),
             meter_stop_wh=_integer(payload.get("meterStop")),
@@ -146,8 +145,7 @@ class V16:
             readings=readings_from(payload.get("transactionData"), received_at=utcnow()),
         )
         self._metered.clear()
-        # The transaction is over; of the tag that ended it nothing more is decided here.
-        return {"idTagInfo": {"status": id_tags.ACCEPTED}} if id_tag and session else {}
+        return {"idTagInfo": {"status": tag_status}} if tag_status else {}
 
     async def data_transfer(self, payload: dict[str, Any]) -> dict[str, Any]:
         return {"status": "UnknownVendorId"}
@@ -169,7 +167,22 @@ def _record_status(*, charger_id: int, number: int, status: str, **details: Any)
     if charger_services.record_connector_status(
         charger_id=charger_id, number=number, status=status, **details
     ):
-        services.connector_reported(charger_id=charger_id, number=number, status=status)
+        services.connector_reported(
+            charger_id=charger_id, number=number, status=status, reported_at=details["reported_at"]
+        )
+
+
+def _stop_session(*, id_tag: str, **facts: Any) -> str:
+    """Store the stop; returns what the charger may remember of the tag that ended it, empty without one.
+
+    The transaction is over either way, but a charger keeps the answer in its cache (OCPP 1.6 §4.10).
+    """
+    session = ledger.stop_session(id_tag=id_tag, **facts)
+    tag = id_tags.normalised(id_tag)
+    if not tag:
+        return ""
+    is_ours = session.start_command_id is not None and tag == session.id_tag
+    return id_tags.ACCEPTED if is_ours else id_tags.judge(tag).status
 
 
 def _authorize(charger_id: int, id_tag: str) -> str:

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Generic, TypeVar
 
-from django.db import connections
+from django.db import InterfaceError, OperationalError, connections
 
 from gateway.db import call_service
 from sessions.metering import Metering, record_readings
@@ -55,14 +55,17 @@ class GroupCommitWriter(Generic[Item]):
             self.flushing = None
 
     def _write(self, items: list[Item]) -> list[Exception | None]:
-        """Write all in one transaction; if that fails each on its own, so that a bad one spoils no other."""
+        """Write all in one transaction; if that fails each on its own, so that a bad one spoils no other.
+
+        A database that is away fails all at once: asked for each, it would keep the next batches waiting.
+        """
         try:
             call_service(self.write, items)
             return [None] * len(items)
         except Exception as error:
-            if len(items) == 1:
-                logger.exception("a meter value was not written")
-                return [error]
+            if len(items) == 1 or isinstance(error, OperationalError | InterfaceError):
+                logger.exception("%d meter values were not written", len(items))
+                return [error] * len(items)
         return [result for item in items for result in self._write([item])]
 
     async def stop(self) -> None:

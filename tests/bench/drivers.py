@@ -7,8 +7,7 @@ from django.db import transaction
 
 from chargers.events import utcnow
 from chargers.models import Charger, Connector, Station
-from gateway.auth import tokens_for
-from sessions.models import ChargingSession, MeterReading
+from sessions.models import ChargingSession
 from tests.bench import messages
 
 
@@ -43,12 +42,3 @@ def make_drivers(count: int) -> list[User]:
         for number, (user, charger, connector) in enumerate(zip(users, chargers, connectors, strict=True))
     )
     return users
-
-
-def targets(users: list[User]) -> list[str]:
-    """Where each driver's app dials."""
-    return [f"/?token={tokens_for(user)[0]}" for user in users]
-
-
-def stored_readings() -> int:
-    return MeterReading.objects.count()

@@ -12,19 +12,23 @@ from statistics import median
 import msgspec
 from django.contrib.auth.models import User
 
-from tests.bench import drivers, messages
+from gateway.auth import tokens_for
+from sessions.models import MeterReading
+from tests.bench import messages
 from tests.bench.processes import Load, Processors, Server, evcharge, node
 
-SUBPROTOCOL = "Sec-WebSocket-Protocol: ocpp1.6"
 LIGHT_LOAD_PER_S = 300
 
 
-class Plan(msgspec.Struct, frozen=True):
-    """How long to look."""
+class Bench(msgspec.Struct, frozen=True, kw_only=True):
+    """What every measurement needs. `seconds` is how long one takes, `say` shows what is under way."""
 
-    rounds: int = 5
-    seconds: float = 3.0
-    warm_up_s: float = 2.0
+    program: Path
+    users: list[User]
+    processors: Processors
+    rounds: int
+    seconds: float
+    say: Callable[[str], None]
 
 
 class Figures(msgspec.Struct, frozen=True):
@@ -64,15 +68,15 @@ class Contestant:
         )
 
 
-def in_turns(contestants: list[Contestant], plan: Plan, say: Callable[[str], None]) -> dict[str, Figures]:
+def in_turns(bench: Bench, *contestants: Contestant) -> dict[str, Figures]:
     """Medians by name. The order turns round every time, so that nobody always comes first."""
     for contestant in contestants:
-        contestant.warm_up(plan.warm_up_s)
+        contestant.warm_up(bench.seconds)
     rounds: dict[str, list[Figures]] = defaultdict(list)
-    for number in range(plan.rounds):
+    for number in range(bench.rounds):
         for contestant in contestants if number % 2 == 0 else reversed(contestants):
-            say(f"round {number + 1} of {plan.rounds}: {contestant.name}")
-            rounds[contestant.name].append(contestant.round(plan.seconds))
+            bench.say(f"round {number + 1} of {bench.rounds}: {contestant.name}")
+            rounds[contestant.name].append(contestant.round(bench.seconds))
     return {name: _medians(figures) for name, figures in rounds.items()}
 
 
@@ -85,75 +89,62 @@ def _medians(rounds: list[Figures]) -> Figures:
 
 YARDSTICK_ACTION = "Node ws, JSON echo"
 PING = "evcharge, ping"
-GET_ACTIVE_SESSION = "evcharge, get_active_session (reads the database)"
+GET_ACTIVE_SESSION = "evcharge, get_active_session"
 
 
-def actions(
-    program: Path, users: list[User], plan: Plan, processors: Processors, say: Callable[[str], None]
-) -> dict[str, Figures]:
+def actions(bench: Bench) -> dict[str, Figures]:
     """An app's action and its answer, over real sockets with real tokens."""
     with ExitStack() as stack:
-        echo = stack.enter_context(node("echo.js", processors.server))
-        ours = stack.enter_context(evcharge(processors.server))
+        echo = stack.enter_context(node("echo.js", bench.processors.server))
+        ours = stack.enter_context(evcharge(bench.processors.server))
 
-        def load(server: Server, targets: list[str], action: str) -> Load:
-            return stack.enter_context(
-                Load(
-                    program,
-                    port=server.port,
-                    targets=targets,
-                    message=messages.action(action),
-                    failure=messages.ACTION_FAILED,
-                )
+        def contestant(name: str, server: Server, targets: list[str], action: str) -> Contestant:
+            load = Load(
+                bench.program,
+                port=server.port,
+                targets=targets,
+                message=messages.action(action),
+                failure=messages.ACTION_FAILED,
             )
+            return Contestant(name, server, stack.enter_context(load))
 
-        say("connecting the apps")
-        dial = drivers.targets(users)
+        bench.say("connecting the apps")
+        apps = [f"/?token={tokens_for(user)[0]}" for user in bench.users]
         return in_turns(
-            [
-                Contestant(YARDSTICK_ACTION, echo, load(echo, ["/"] * len(users), "ping")),
-                Contestant(PING, ours, load(ours, dial, "ping")),
-                Contestant(GET_ACTIVE_SESSION, ours, load(ours, dial, "get_active_session")),
-            ],
-            plan,
-            say,
+            bench,
+            contestant(YARDSTICK_ACTION, echo, ["/"] * len(apps), "ping"),
+            contestant(PING, ours, apps, "ping"),
+            contestant(GET_ACTIVE_SESSION, ours, apps, "get_active_session"),
         )
 
 
 # --- T3 ---
 
-YARDSTICK_METER_VALUES = "Node ocpp-rpc strict, stores nothing"
-METER_VALUES = "evcharge, committed to PostgreSQL"
+YARDSTICK_METER_VALUES = "Node ocpp-rpc, no database"
+METER_VALUES = "evcharge, PostgreSQL"
 
 
-def meter_values(
-    program: Path, users: list[User], plan: Plan, processors: Processors, say: Callable[[str], None]
-) -> dict[str, Figures]:
+def meter_values(bench: Bench) -> dict[str, Figures]:
     """A charger's meter values, ours acknowledged after the commit. Fails unless every one acknowledged is stored."""
-    dial = [f"/ocpp/{messages.IDENTITY.format(number)}" for number in range(len(users))]
-
     with ExitStack() as stack:
-        rpc = stack.enter_context(node("ocpprpc.js", processors.server))
-        server = stack.enter_context(evcharge(processors.server))
+        rpc = stack.enter_context(node("ocpprpc.js", bench.processors.server))
+        ours = stack.enter_context(evcharge(bench.processors.server))
 
-        def load(server: Server) -> Load:
-            return stack.enter_context(
-                Load(
-                    program,
-                    port=server.port,
-                    targets=dial,
-                    message=messages.meter_values(),
-                    failure=messages.CALL_FAILED,
-                    headers=(SUBPROTOCOL,),
-                )
+        def contestant(name: str, server: Server) -> Contestant:
+            load = Load(
+                bench.program,
+                port=server.port,
+                targets=[f"/ocpp/{messages.IDENTITY.format(number)}" for number in range(len(bench.users))],
+                message=messages.meter_values(),
+                failure=messages.CALL_FAILED,
+                headers=("Sec-WebSocket-Protocol: ocpp1.6",),
             )
+            return Contestant(name, server, stack.enter_context(load), light=True)
 
-        say("connecting the chargers")
-        yardstick = Contestant(YARDSTICK_METER_VALUES, rpc, load(rpc), light=True)
-        ours = Contestant(METER_VALUES, server, load(server), light=True)
-        figures = in_turns([yardstick, ours], plan, say)
-        stored = drivers.stored_readings()
-        if stored != ours.answered:
-            raise RuntimeError(f"{ours.answered} meter values were acknowledged, {stored} are stored")
-        say(f"{stored:,} meter values acknowledged, as many stored")
-        return figures
+        bench.say("connecting the chargers")
+        storing = contestant(METER_VALUES, ours)
+        figures = in_turns(bench, contestant(YARDSTICK_METER_VALUES, rpc), storing)
+    stored = MeterReading.objects.count()
+    if stored != storing.answered:
+        raise RuntimeError(f"{storing.answered} meter values were acknowledged, but {stored} are stored")
+    return figures

@@ -108,7 +108,9 @@ def load_generator() -> Iterator[Path]:
     """wsload.c as a program, for as long as the block lasts."""
     compiler = next(filter(None, map(shutil.which, ("cc", "gcc", "clang"))), None)
     if compiler is None:
-        raise SystemExit("The benchmark compiles its load generator and finds no C compiler (apt-get install gcc)")
+        raise SystemExit(
+            "The benchmark compiles its load generator and finds no C compiler (apt-get install gcc)"
+        )
     with tempfile.TemporaryDirectory(prefix="evcharge-bench-") as folder:
         program = Path(folder) / "wsload"
         subprocess.run([compiler, "-O2", "-o", program, SOURCE], check=True)

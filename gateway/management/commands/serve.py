@@ -1,5 +1,6 @@
 """`manage.py serve`: one server process, for apps, chargers, API and admin on one port."""
 
+from contextlib import suppress
 from typing import Any
 
 from django.conf import settings
@@ -24,7 +25,5 @@ class Command(BaseCommand):
             self.stdout.write(f"evcharge listens on http://{host}:{port}/ (Ctrl-C ends it)")
             self.stdout.flush()
 
-        try:
+        with suppress(KeyboardInterrupt):
             Server(config(host=host, port=port), say).run(sockets=[listener])
-        except KeyboardInterrupt:
-            pass

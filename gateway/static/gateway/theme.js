@@ -32,7 +32,7 @@
   function showButton() {
     const button = document.getElementById("theme");
     let theme = chosen();
-    const label = () => (button.textContent = `Theme: ${theme}`);
+    const label = () => (document.getElementById("theme-name").textContent = theme);
     button.addEventListener("click", () => {
       theme = THEMES[(THEMES.indexOf(theme) + 1) % THEMES.length];
       keep(theme);

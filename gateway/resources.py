@@ -1,9 +1,0 @@
-"""The resource API, in DRF's own habits: read-only, paginated, filterable."""
-
-from rest_framework.pagination import PageNumberPagination
-
-
-class Pages(PageNumberPagination):
-    page_size = 50
-    page_size_query_param = "page_size"
-    max_page_size = 500

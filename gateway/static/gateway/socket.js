@@ -1,0 +1,133 @@
+// The app socket: connects, comes back after growing and jittered waits, and notices a line gone silent.
+
+import { explain } from "./reasons.js";
+
+const FIRST_WAIT_MS = 1000;
+const LONGEST_WAIT_MS = 30_000;
+const SILENCE_MS = 25_000; // then we ask whether anybody is there
+const ANSWER_MS = 10_000; // and wait so long for a word
+
+/**
+ * Events: `state` (detail: name, text; `at` of the next try; `needsToken` where ours is refused), `message` (message, text), `sent` (text).
+ * States: idle, connecting, open, waiting (for the next try), closed (for a reason worth reading).
+ * It is open once the server has said `connected`: one that refuses lets us in first, to say why.
+ */
+export class AppSocket extends EventTarget {
+  reconnects = true;
+  state = "idle";
+  #socket = null;
+  #address = null;
+  #attempt = 0;
+  #timer = null;
+  #watch = null;
+
+  /** `address` gives the full URL, token and all, anew for every try. */
+  connect(address) {
+    this.#drop();
+    this.#address = address;
+    this.#attempt = 0;
+    this.#dial();
+  }
+
+  disconnect() {
+    const was = this.state;
+    this.#drop();
+    if (was !== "idle") this.#become("idle", "You disconnected.");
+  }
+
+  /** At once, where the next try is still some seconds away. */
+  tryNow() {
+    if (this.state === "waiting") this.#dial();
+  }
+
+  get canSend() {
+    return this.#socket?.readyState === WebSocket.OPEN;
+  }
+
+  send(text) {
+    if (!this.canSend) return false;
+    this.#socket.send(text);
+    this.#emit("sent", { text });
+    return true;
+  }
+
+  #dial() {
+    clearTimeout(this.#timer);
+    this.#become("connecting", "Connecting …");
+    let socket;
+    try {
+      socket = new WebSocket(this.#address());
+    } catch (error) {
+      // The browser's own words would show the token.
+      const isMixed = error.name === "SecurityError";
+      this.#become("closed", isMixed ? "This page came by https, so the socket must be wss://." : "The browser does not take this address.");
+      return;
+    }
+    this.#socket = socket;
+    let wasOpen = false;
+    socket.onopen = () => (wasOpen = true);
+    socket.onmessage = ({ data }) => this.#receive(data);
+    socket.onclose = ({ code, reason }) => this.#lost({ code, reason, wasOpen });
+  }
+
+  #receive(text) {
+    this.#listen();
+    let message = null;
+    try {
+      message = JSON.parse(text);
+    } catch {
+      // shown as it came
+    }
+    if (message?.type === "connected") {
+      this.#attempt = 0;
+      this.#become("open", "Connected");
+    }
+    this.#emit("message", { message, text });
+  }
+
+  #lost(ending) {
+    this.#release();
+    const { text, again, needsToken } = explain(ending);
+    if (!again || !this.reconnects) {
+      this.#become("closed", text, { needsToken });
+      return;
+    }
+    const longest = Math.min(LONGEST_WAIT_MS, FIRST_WAIT_MS * 2 ** this.#attempt++);
+    const wait = longest * (0.5 + Math.random() / 2); // so that a thousand pages do not come back at once
+    this.#timer = setTimeout(() => this.#dial(), wait);
+    this.#become("waiting", text, { at: Date.now() + wait });
+  }
+
+  /** Browsers cannot send WebSocket pings; a phone without a network may not hear of it for minutes. */
+  #listen() {
+    clearTimeout(this.#watch);
+    this.#watch = setTimeout(() => {
+      this.send(JSON.stringify({ action: "ping", data: {}, request_id: "keep-alive" }));
+      this.#watch = setTimeout(() => this.#lost({ code: 1006, reason: "no answer", wasOpen: true }), ANSWER_MS);
+    }, SILENCE_MS);
+  }
+
+  /** Let go of the socket without waiting for its goodbye. */
+  #release() {
+    clearTimeout(this.#watch);
+    const socket = this.#socket;
+    this.#socket = null;
+    if (!socket) return;
+    socket.onopen = socket.onmessage = socket.onclose = null;
+    socket.close();
+  }
+
+  #drop() {
+    clearTimeout(this.#timer);
+    this.#release();
+  }
+
+  #become(name, text, more = {}) {
+    this.state = name;
+    this.#emit("state", { name, text, ...more });
+  }
+
+  #emit(type, detail) {
+    this.dispatchEvent(new CustomEvent(type, { detail }));
+  }
+}

@@ -1,0 +1,30 @@
+"""Energy, power and money as these pages write them."""
+
+from decimal import Decimal
+
+from django.utils.html import format_html
+
+from chargers.admin.columns import NOTHING
+from sessions.pricing import smallest_unit
+from sessions.readings import kwh
+
+
+def _number(text: str) -> str:
+    return format_html('<span class="ev-number">{}</span>', text)
+
+
+def energy(energy_wh: int | None) -> str:
+    value = kwh(energy_wh)
+    return NOTHING if value is None else _number(f"{value:.3f} kWh")
+
+
+def power(power_w: float | None) -> str:
+    return NOTHING if power_w is None else _number(f"{power_w / 1000:.2f} kW")
+
+
+def quantity(value: float | None, unit: str) -> str:
+    return NOTHING if value is None else _number(f"{value:.1f} {unit}")
+
+
+def money(amount: Decimal | None, currency: str) -> str:
+    return NOTHING if amount is None else _number(f"{amount.quantize(smallest_unit(currency))} {currency}")

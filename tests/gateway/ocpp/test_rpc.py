@@ -1,0 +1,377 @@
+"""One connection's frames: what is answered, what is ignored, and whose turn it is."""
+
+import asyncio
+import json
+import uuid
+from typing import Any
+
+import pytest
+
+from gateway.ocpp.rpc import MAX_ID, REMEMBERED, CallError, CallTimeout, ConnectionLost, Rpc
+
+
+class Line:
+    """An Rpc, with what it sent and which payloads reached its handlers."""
+
+    def __init__(self) -> None:
+        self.sent: list[Any] = []
+        self.heard: list[tuple[str, Any]] = []
+        self.late: list[tuple[str, Any]] = []
+        self.rpc = Rpc(
+            version="ocpp1.6",
+            send=self._send,
+            handlers={
+                name: self._handler(name)
+                for name in ("Heartbeat", "StatusNotification", "BootNotification", "StopTransaction")
+            },
+            tolerant=frozenset({"StopTransaction"}),
+            on_late=lambda message_id, answer: self.late.append((message_id, answer)),
+        )
+
+    async def _send(self, text: str) -> None:
+        self.sent.append(json.loads(text))
+
+    def _handler(self, name: str) -> Any:
+        async def handle(payload: dict[str, Any]) -> dict[str, Any]:
+            self.heard.append((name, payload))
+            if payload.get("vendorId") == "fail":
+                raise RuntimeError("a mistake of ours")
+            return {"heard": len(self.heard)}
+
+        return handle
+
+    async def receive(self, frame: Any) -> list[Any]:
+        """Hand it a frame; returns what it sent on that."""
+        before = len(self.sent)
+        await self.rpc.receive(frame if isinstance(frame, str) else json.dumps(frame))
+        return self.sent[before:]
+
+    async def call(self, message_id: str = "ours", timeout_s: float = 5, action: str = "Reset") -> Any:
+        async with self.rpc.turn():
+            return await self.rpc.call(message_id, action, {}, timeout_s=timeout_s)
+
+
+@pytest.fixture
+def line() -> Line:
+    return Line()
+
+
+STATUS = {"connectorId": 1, "errorCode": "NoError", "status": "Available"}
+
+# --- CALLs of the charger ---
+
+
+async def test_a_call_is_answered_under_its_id(line: Line) -> None:
+    assert await line.receive([2, "7", "Heartbeat", {}]) == [[3, "7", {"heard": 1}]]
+
+
+@pytest.mark.parametrize("frame", [[2, "7", "Heartbeat", None], [2, "7", "Heartbeat"]])
+async def test_no_payload_is_an_empty_one(line: Line, frame: Any) -> None:
+    """E15"""
+    assert await line.receive(frame) == [[3, "7", {"heard": 1}]]
+    assert line.heard == [("Heartbeat", {})]
+
+
+@pytest.mark.parametrize(
+    ("frame", "answer"),
+    [
+        ("", [4, "-1", "FormationViolation"]),
+        ("not JSON", [4, "-1", "FormationViolation"]),
+        ('[2,"7","Heartbeat",{', [4, "7", "FormationViolation"]),
+        (' [ 2 , "7" , "Heartbeat",', [4, "7", "FormationViolation"]),
+        ('[2,"7","Heartbeat",{"a":' + "9" * 5000 + "}]", [4, "7", "FormationViolation"]),
+        ('[2,"7","Heartbeat",{"a":NaN}]', [4, "7", "FormationViolation"]),
+        ('[2,"7","Heartbeat",{"a":"\\ud800"}]', [4, "7", "FormationViolation"]),
+        ("[" * 50_000, [4, "-1", "FormationViolation"]),
+        ('[2,"7","Heartbeat",' + "[" * 50_000 + "]" * 50_000 + "]", [4, "7", "FormationViolation"]),
+        ("{}", [4, "-1", "FormationViolation"]),
+        ("null", [4, "-1", "FormationViolation"]),
+        ("[]", [4, "-1", "FormationViolation"]),
+        ("[2]", [4, "-1", "FormationViolation"]),
+        ('[2,"7"]', [4, "7", "FormationViolation"]),
+        ('[2,"7",3]', [4, "7", "FormationViolation"]),
+        ('[2,"7",["Heartbeat"],{}]', [4, "7", "FormationViolation"]),
+        ('[2,"7","Heartbeat",[]]', [4, "7", "FormationViolation"]),
+        ('[2,"7","Heartbeat","text"]', [4, "7", "FormationViolation"]),
+        ('[2,"7","NoSuchThing",{}]', [4, "7", "NotImplemented"]),
+        ('[2,"7","heartbeat",{}]', [4, "7", "NotImplemented"]),
+        ('[2,"7","Reset",{"type":"Hard"}]', [4, "7", "NotSupported"]),
+        ('[2,null,"Heartbeat",{}]', [4, "-1", "FormationViolation"]),
+        ('[2,{},"Heartbeat",{}]', [4, "-1", "FormationViolation"]),
+        ('[2,true,"Heartbeat",{}]', [4, "-1", "FormationViolation"]),
+        ('[2,1.5,"Heartbeat",{}]', [4, "-1", "FormationViolation"]),
+        ('[2,"' + "7" * (MAX_ID + 1) + '","Heartbeat",{}]', [4, "-1", "FormationViolation"]),
+        ('[2,"7","StatusNotification",{}]', [4, "7", "OccurenceConstraintViolation"]),
+        (
+            '[2,"7","StatusNotification",{"connectorId":"1","errorCode":"NoError","status":"Available"}]',
+            [4, "7", "TypeConstraintViolation"],
+        ),
+        (
+            '[2,"7","StatusNotification",{"connectorId":1,"errorCode":"NoError","status":"Asleep"}]',
+            [4, "7", "PropertyConstraintViolation"],
+        ),
+    ],
+)
+async def test_what_cannot_be_handled_is_answered_with_its_error_and_the_line_goes_on(
+    line: Line, frame: str, answer: list[Any]
+) -> None:
+    """E15, E16"""
+    (sent,) = await line.receive(frame)
+    assert sent[:3] == answer
+    assert isinstance(sent[3], str) and len(sent[3]) <= 255 and sent[4] == {}
+    assert line.heard == []
+    assert await line.receive([2, "8", "Heartbeat", {}]) == [[3, "8", {"heard": 1}]]
+
+
+@pytest.mark.parametrize("frame", [[0], [1, "7"], [5, "7", {}], ["2", "7"], [None], [[2]], [{}], [3], [4]])
+async def test_an_unknown_message_type_is_ignored(line: Line, frame: Any) -> None:
+    """E15: OCPP-J 1.6 §4.1.3"""
+    assert await line.receive(frame) == []
+
+
+async def test_an_id_that_is_a_number_is_echoed_as_one(line: Line) -> None:
+    assert await line.receive([2, 7, "Heartbeat", {}]) == [[3, 7, {"heard": 1}]]
+
+
+async def test_a_charger_is_not_locked_out_for_a_long_name_one_field_too_many_or_a_zoneless_time(
+    line: Line,
+) -> None:
+    boot = {"chargePointVendor": "V" * 100, "chargePointModel": "M", "colour": "green"}
+    assert (await line.receive([2, "7", "BootNotification", boot]))[0][0] == 3
+    status = {**STATUS, "timestamp": "2026-01-01T10:00:00", "vendorId": "V" * 300}
+    assert (await line.receive([2, "8", "StatusNotification", status]))[0][0] == 3
+    # What else is wrong is still told, whichever comes first.
+    (sent,) = await line.receive([2, "9", "BootNotification", {**boot, "chargePointModel": 5}])
+    assert sent[2] == "TypeConstraintViolation"
+
+
+async def test_a_fact_about_money_reaches_its_handler_whatever_it_looks_like(line: Line) -> None:
+    """E18"""
+    payload = {"transactionId": "7", "meterStop": None, "colour": "green"}
+    assert (await line.receive([2, "7", "StopTransaction", payload]))[0][0] == 3
+    assert line.heard == [("StopTransaction", payload)]
+
+
+async def test_a_fault_of_ours_is_an_internal_error_and_the_line_goes_on(line: Line) -> None:
+    (sent,) = await line.receive([2, "7", "StatusNotification", {**STATUS, "vendorId": "fail"}])
+    assert sent[:3] == [4, "7", "InternalError"]
+    assert "mistake" not in sent[3]
+    # It was not done, so saying it again is not a repeat.
+    (sent,) = await line.receive([2, "7", "StatusNotification", {**STATUS, "vendorId": "fail"}])
+    assert sent[2] == "InternalError"
+    assert len(line.heard) == 2
+
+
+async def test_nul_bytes_that_firmware_pads_with_are_dropped(line: Line) -> None:
+    text = r'[2,"7","BootNotification",{"chargePointVendor":"V\u0000\u0000","chargePointModel":"a\\u0000 \\\u0000b"}]'
+    await line.receive(text)
+    assert line.heard == [
+        ("BootNotification", {"chargePointVendor": "V", "chargePointModel": "a\\u0000 \\b"})
+    ]
+
+
+# --- the same id again ---
+
+
+async def test_a_repeated_call_gets_the_same_answer_and_is_not_done_again(line: Line) -> None:
+    """E14"""
+    first = await line.receive([2, "7", "StatusNotification", STATUS])
+    await line.receive([2, "8", "Heartbeat", {}])
+    assert await line.receive([2, "7", "StatusNotification", STATUS]) == first
+    assert len(line.heard) == 2
+
+
+async def test_an_id_used_for_something_else_is_an_error_and_not_the_others_answer(line: Line) -> None:
+    """E14"""
+    await line.receive([2, "7", "Heartbeat", {}])
+    (sent,) = await line.receive([2, "7", "StatusNotification", STATUS])
+    assert sent[:3] == [4, "7", "FormationViolation"]
+    (sent,) = await line.receive([2, "7", "StatusNotification", {**STATUS, "connectorId": 2}])
+    assert sent[:3] == [4, "7", "FormationViolation"]
+
+
+async def test_a_fact_about_money_under_a_used_id_is_not_lost(line: Line) -> None:
+    """E14, E18: refused, it would be told under the same id until it is thrown away."""
+    for meter in (1, 2):
+        (sent,) = await line.receive([2, "7", "StopTransaction", {"transactionId": 1, "meterStop": meter}])
+        assert sent[0] == 3
+    assert [payload["meterStop"] for _, payload in line.heard] == [1, 2]
+
+
+async def test_only_so_many_answers_are_kept(line: Line) -> None:
+    for number in range(REMEMBERED + 1):
+        await line.receive([2, str(number), "Heartbeat", {}])
+    assert await line.receive([2, "1", "Heartbeat", {}]) == [[3, "1", {"heard": 2}]]
+    assert await line.receive([2, "0", "Heartbeat", {}]) == [[3, "0", {"heard": REMEMBERED + 2}]]
+
+
+async def test_another_connection_knows_nothing_of_the_first_ones_ids(line: Line) -> None:
+    """E14: the scope of an id is its connection."""
+    other = Line()
+    await line.receive([2, "7", "Heartbeat", {}])
+    await other.receive([2, "7", "StatusNotification", STATUS])
+    assert other.heard == [("StatusNotification", STATUS)]
+
+
+# --- our CALLs ---
+
+
+async def settled() -> None:
+    for _ in range(5):
+        await asyncio.sleep(0)
+
+
+async def test_our_call_returns_the_payload_of_its_answer(line: Line) -> None:
+    asking = asyncio.create_task(line.call("a"))
+    await settled()
+    assert line.sent == [[2, "a", "Reset", {}]]
+    await line.receive([3, "a", {"status": "Accepted"}])
+    assert await asking == {"status": "Accepted"}
+
+
+@pytest.mark.parametrize("frame", [[3, "a", None], [3, "a"]])
+async def test_an_answer_without_payload_is_an_empty_one(line: Line, frame: Any) -> None:
+    """OCPP-J 1.6 §4.2.2"""
+    asking = asyncio.create_task(line.call("a"))
+    await settled()
+    await line.receive(frame)
+    assert await asking == {}
+
+
+@pytest.mark.parametrize(
+    ("frame", "code", "description"),
+    [
+        ([4, "a", "NotSupported", "no reset here", {"x": 1}], "NotSupported", "no reset here"),
+        ([4, "a", "NotSupported"], "NotSupported", ""),
+        ([4, "a"], "GenericError", ""),
+        ([4, "a", None, None, None], "GenericError", ""),
+        ([4, "a", ["odd"], {"odd": 1}, 5], "['odd']", "{'odd': 1}"),
+    ],
+)
+async def test_a_callerror_is_raised(line: Line, frame: Any, code: str, description: str) -> None:
+    asking = asyncio.create_task(line.call("a"))
+    await settled()
+    await line.receive(frame)
+    with pytest.raises(CallError) as caught:
+        await asking
+    assert (caught.value.code, caught.value.description) == (code, description)
+
+
+async def test_one_call_at_a_time_and_the_next_after_the_answer(line: Line) -> None:
+    """E11"""
+    first, second = asyncio.create_task(line.call("a")), asyncio.create_task(line.call("b"))
+    await settled()
+    assert [frame[1] for frame in line.sent] == ["a"]
+    await line.receive([4, "a", "GenericError", "", {}])
+    with pytest.raises(CallError):
+        await first
+    await settled()
+    assert [frame[1] for frame in line.sent] == ["a", "b"]
+    await line.receive([3, "b", {}])
+    assert await second == {}
+
+
+async def test_the_next_call_goes_out_after_a_time_out(line: Line) -> None:
+    """E11"""
+    first, second = asyncio.create_task(line.call("a", 0.02)), asyncio.create_task(line.call("b"))
+    with pytest.raises(CallTimeout):
+        await first
+    await settled()
+    assert [frame[1] for frame in line.sent] == ["a", "b"]
+    await line.receive([3, "b", {"status": "Accepted"}])
+    assert await second == {"status": "Accepted"}
+
+
+async def test_lines_do_not_wait_for_each_other(line: Line) -> None:
+    """E11: the rule is per connection (errata-J 3.4)"""
+    other = Line()
+    first, second = asyncio.create_task(line.call("a")), asyncio.create_task(other.call("b"))
+    await settled()
+    assert (len(line.sent), len(other.sent)) == (1, 1)
+    await line.receive([3, "a", {}])
+    await other.receive([3, "b", {}])
+    await asyncio.gather(first, second)
+
+
+async def test_the_chargers_call_is_answered_while_ours_is_open(line: Line) -> None:
+    """E12"""
+    asking = asyncio.create_task(line.call("a"))
+    await settled()
+    assert await line.receive([2, "7", "Heartbeat", {}]) == [[3, "7", {"heard": 1}]]
+    assert not asking.done()
+    await line.receive([3, "a", {}])
+    await asking
+
+
+async def test_a_late_answer_is_the_old_calls_and_never_the_next_ones(line: Line) -> None:
+    """E13"""
+    with pytest.raises(CallTimeout):
+        await line.call("a", 0.01)
+    asking = asyncio.create_task(line.call("b"))
+    await settled()
+    await line.receive([3, "a", {"status": "Accepted"}])
+    assert not asking.done()
+    assert line.late == [("a", {"status": "Accepted"})]
+    await line.receive([3, "a", {"status": "Rejected"}])
+    assert len(line.late) == 1  # it is told once
+    await line.receive([3, "b", {"status": "Rejected"}])
+    assert await asking == {"status": "Rejected"}
+
+
+@pytest.mark.parametrize("message_id", ["never", 5, None, {}, ["a"]])
+async def test_an_answer_to_nothing_is_ignored(line: Line, message_id: Any) -> None:
+    asking = asyncio.create_task(line.call("a"))
+    await settled()
+    await line.receive([3, message_id, {"status": "Accepted"}])
+    await line.receive([4, message_id, "GenericError", "", {}])
+    assert not asking.done()
+    await line.receive([3, "a", {}])
+    await asking
+    assert line.late == []
+
+
+async def test_an_answer_told_twice_is_heard_once(line: Line) -> None:
+    asking = asyncio.create_task(line.call("a"))
+    await settled()
+    await line.receive([3, "a", {"status": "Accepted"}])
+    await line.receive([3, "a", {"status": "Rejected"}])
+    assert await asking == {"status": "Accepted"}
+
+
+async def test_whoever_waits_hears_of_the_end_of_the_connection(line: Line) -> None:
+    asking, waiting = asyncio.create_task(line.call("a")), asyncio.create_task(line.call("b"))
+    await settled()
+    line.rpc.close()
+    for task in (asking, waiting):
+        with pytest.raises(ConnectionLost):
+            await task
+    assert [frame[1] for frame in line.sent] == ["a"]
+
+
+async def test_a_peer_that_does_not_read_does_not_stretch_the_time_out(line: Line) -> None:
+    async def stuck(text: str) -> None:
+        await asyncio.sleep(60)
+
+    line.rpc._send = stuck
+    with pytest.raises(CallTimeout):
+        await line.call("a", 0.02)
+
+
+async def test_a_peer_that_is_gone_is_a_lost_connection(line: Line) -> None:
+    async def gone(text: str) -> None:
+        raise ConnectionResetError
+
+    line.rpc._send = gone
+    with pytest.raises(ConnectionLost):
+        await line.call("a")
+
+
+async def test_a_call_given_up_leaves_the_turn_to_the_next(line: Line) -> None:
+    first = asyncio.create_task(line.call("a"))
+    await settled()
+    first.cancel()
+    second = asyncio.create_task(line.call(str(uuid.uuid4())))
+    await settled()
+    assert len(line.sent) == 2
+    await line.receive([3, line.sent[1][1], {}])
+    assert await second == {}
