@@ -3,7 +3,7 @@
 from datetime import timedelta
 from typing import Any
 
-from evcharge.env import BASE_DIR, Settings
+from evcharge.env import BASE_DIR, Settings, example
 
 values = Settings()
 
@@ -126,6 +126,7 @@ SPECTACULAR_SETTINGS = {
 
 # --- what the gateway and the domain read ---
 
+ENV_EXAMPLE = example()  # the text of .env.example
 HOST, PORT, PROCESSES, DB_THREADS = values.HOST, values.PORT, values.PROCESSES, values.DB_THREADS
 MAX_APP_SOCKETS = values.MAX_APP_SOCKETS
 MAX_ACTIVE_SESSIONS_PER_USER = values.MAX_ACTIVE_SESSIONS_PER_USER

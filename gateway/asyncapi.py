@@ -137,10 +137,28 @@ _SAMPLES_OF: dict[str, dict[str, Any]] = {
     "Failure": {"message": "CP001 is not connected"},
     "SessionError": {"code": "charger_timeout", "message": "Charging did not begin in time"},
     "SessionState": {"status": "active", "stop_time": None, "stop_reason": None, "meter_stop": None},
-    "Started": {"status": "pending", "message": "The charger accepted; plug in if you have not"},
+    "SessionErrorUpdate": {"transaction_id": None},
+    "Started": {
+        "transaction_id": None,
+        "status": "pending",
+        "message": "The charger accepted; plug in if you have not",
+    },
     "StatusChange": {"status": "Charging", "previous_status": "Preparing"},
     "Stopped": {"status": "stopping", "message": "The charger is ending the session"},
     "Subscribed": {"subscribed": {"all": False, "charger_ids": ["CP001"], "station_ids": []}},
+}
+# Where the same struct tells of different events.
+_DATA_OF: dict[str, dict[str, Any]] = {
+    "charger_update.error": {
+        "status": "Faulted",
+        "previous_status": "Charging",
+        "error_code": "GroundFailure",
+    },
+    "charger_update.status_changed": {
+        "connector_id": None,
+        "status": "Available",
+        "previous_status": "Offline",
+    },
 }
 
 # --- the document ---
@@ -153,7 +171,7 @@ def document(*, host: str = "localhost:8080", secure: bool = False) -> Document:
         **{f"{name}.request": _request(name, schemas) for name in protocol.ACTIONS},
         **{f"{name}.response": _response(name, schemas) for name in protocol.ACTIONS},
         "failure": _failure(schemas),
-        **dict(sorted(_pushes(schemas))),
+        **_pushes(schemas),
     }
     return {
         "asyncapi": "3.0.0",
@@ -327,23 +345,29 @@ def _answer(action: Schema, data: type) -> Schema:
     }
 
 
-def _pushes(schemas: dict[str, Schema]) -> list[tuple[str, Document]]:
+def _pushes(schemas: dict[str, Schema]) -> dict[str, Document]:
     """One message per type, or per type and event where a type has events."""
-    found = []
+    found = {}
     for kind in protocol.PUSHES:
         properties = schemas[kind.__name__]["properties"]
         tag, event = properties["type"]["const"], properties.get("event", {})
         for value in _values_of(event):
             name = f"{tag}.{value}" if value else tag
-            payload: Schema = {"$ref": REF + kind.__name__}
-            if value and "const" not in event:  # one class for several events
-                payload = {"allOf": [payload, {"properties": {"event": {"const": value}}}]}
-            example = _example({"$ref": REF + kind.__name__}, schemas)
-            if value:
-                example["event"] = value
-            title = name.replace(".", ": ")
-            found.append((name, _message(name, title, _first_line(kind), payload, [example])))
+            found[name] = _push(name, kind, value, is_one_of_several="const" not in event, schemas=schemas)
     return found
+
+
+def _push(
+    name: str, kind: type, event: str | None, *, is_one_of_several: bool, schemas: dict[str, Schema]
+) -> Document:
+    payload: Schema = {"$ref": REF + kind.__name__}
+    example = _example(payload, schemas)
+    if event is not None:
+        example["event"] = event
+        example["data"].update(_DATA_OF.get(name, {}))
+        if is_one_of_several:
+            payload = {"allOf": [payload, {"properties": {"event": {"const": event}}}]}
+    return _message(name, name.replace(".", ": "), _first_line(kind), payload, [example])
 
 
 def _values_of(event: Schema) -> list[str | None]:

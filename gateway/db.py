@@ -12,13 +12,13 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
 from django.conf import settings
-from django.db import DatabaseError, OperationalError, connection, connections
+from django.db import DatabaseError, InterfaceError, OperationalError, connection, connections
 
 Result = TypeVar("Result")
 
 _ATTEMPTS = 4
-# SQLSTATEs worth another try: serialization failure, deadlock, lock not available.
-_RETRYABLE = {"40001", "40P01", "55P03"}
+# SQLSTATEs worth another try: serialization failure, deadlock, lock not available; the server stops, crashed, starts.
+_RETRYABLE = {"40001", "40P01", "55P03", "57P01", "57P02", "57P03"}
 
 _pool: ThreadPoolExecutor | None = None
 
@@ -42,31 +42,30 @@ def call_service(service: Callable[..., Result], *args: Any, **kwargs: Any) -> R
     for attempt in range(1, _ATTEMPTS + 1):
         try:
             return service(*args, **kwargs)
-        except DatabaseError as error:
-            lost = not _usable()
+        except (DatabaseError, InterfaceError) as error:
+            lost = _is_lost()
             if attempt == _ATTEMPTS or not (lost or _is_retryable(error)):
                 raise
             time.sleep(random.uniform(0, 0.02 * 2**attempt))
     raise AssertionError("unreachable")
 
 
-def _is_retryable(error: DatabaseError) -> bool:
-    if getattr(error.__cause__, "sqlstate", None) in _RETRYABLE:
-        return True
-    # SQLite has no codes before Python 3.11; since then the name is there.
-    return isinstance(error, OperationalError) and getattr(
-        error.__cause__, "sqlite_errorname", ""
-    ).startswith(("SQLITE_BUSY", "SQLITE_LOCKED"))
+def _is_retryable(error: Exception) -> bool:
+    if sqlstate := getattr(error.__cause__, "sqlstate", None):
+        return sqlstate in _RETRYABLE or sqlstate.startswith("08")
+    # SQLite has no such codes but names; psycopg has neither where the connection itself broke.
+    name = getattr(error.__cause__, "sqlite_errorname", "SQLITE_BUSY")
+    return isinstance(error, OperationalError) and name.startswith(("SQLITE_BUSY", "SQLITE_LOCKED"))
 
 
-def _usable() -> bool:
-    """Whether this thread's connection still works; a broken one is closed, to be opened anew."""
-    if connection.connection is None:
+def _is_lost() -> bool:
+    """Whether this thread's connection broke; it is closed then, to be opened anew."""
+    if connection.connection is None:  # it could not be opened, or its transaction closed it on finding it broken
         return True
     if connection.is_usable():
-        return True
+        return False
     connection.close()
-    return False
+    return True
 
 
 def close_pool() -> None:

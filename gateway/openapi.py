@@ -35,8 +35,9 @@ def components_of(kinds: Iterable[type[msgspec.Struct]], *, sent: bool) -> dict[
         _gather(info, structs)
     for name, struct in structs.items():
         properties = components[name].get("properties", {})
-        for field in struct.fields:
-            properties[field.encode_name] = _as_encoded(properties[field.encode_name], field.type)
+        kinds_of = {field.encode_name: field.type for field in struct.fields}  # the tag is none of them
+        for field, schema in properties.items():
+            properties[field] = _as_encoded(schema, kinds_of.get(field))
         if sent:
             components[name]["required"] = list(properties)
     return components
@@ -83,14 +84,21 @@ class StructSchema(OpenApiSerializerExtension):
 
     def map_serializer(self, auto_schema: AutoSchema, direction: str) -> Schema:
         components = components_of([self.target], sent=direction == "response")
-        schema = _version_3_0(components.pop(self.target.__name__))
-        for name, part in components.items():
+        schemas = {name: _named_enums(name, _version_3_0(schema)) for name, schema in components.items()}
+        schema = schemas.pop(self.target.__name__)
+        for name, part in schemas.items():
             auto_schema.registry.register_on_missing(
-                ResolvedComponent(
-                    name=name, type=ResolvedComponent.SCHEMA, object=name, schema=_version_3_0(part)
-                )
+                ResolvedComponent(name=name, type=ResolvedComponent.SCHEMA, object=name, schema=part)
             )
         return schema
+
+
+def _named_enums(name: str, schema: Schema) -> Schema:
+    """Lets drf-spectacular name an enum after its struct and field, not after a hash of its values."""
+    for field, each in schema.get("properties", {}).items():
+        if "enum" in each:
+            each["x-spec-enum-id"] = f"{name}.{field}"
+    return schema
 
 
 _TYPE_NAMES = {bool: "boolean", int: "integer", str: "string"}
@@ -105,7 +113,7 @@ def _version_3_0(schema: Any) -> Any:
     schema = {key: _version_3_0(value) for key, value in schema.items()}
     if "const" in schema:
         value = schema.pop("const")
-        schema.update(type=_TYPE_NAMES[type(value)], enum=[value])
+        schema.update(type=_TYPE_NAMES[type(value)], **({} if value is True else {"enum": [value]}))
     if {"type": "null"} in schema.get("anyOf", ()):
         options = [option for option in schema.pop("anyOf") if option != {"type": "null"}]
         several = len(options) > 1 or "$ref" in options[0]

@@ -11,6 +11,7 @@ from rest_framework.exceptions import AuthenticationFailed
 from rest_framework.permissions import AllowAny
 from rest_framework.request import Request
 from rest_framework.response import Response
+from rest_framework.serializers import CharField
 from rest_framework.throttling import ScopedRateThrottle
 from rest_framework.views import APIView
 from rest_framework_simplejwt.serializers import (
@@ -61,7 +62,8 @@ class LoginSerializer(TokenObtainPairSerializer):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.fields["password"].trim_whitespace = False  # blanks at its ends are part of it
+        # Blanks at its ends are part of it.
+        self.fields["password"] = CharField(write_only=True, trim_whitespace=False)
 
 
 class RefreshSerializer(TokenRefreshSerializer):
@@ -83,6 +85,23 @@ class VerifySerializer(TokenVerifySerializer):
 # --- views ---
 
 
+class Tokens(msgspec.Struct, kw_only=True):
+    """The access token opens the socket and the API; the refresh token gets the next access token."""
+
+    access: str
+    refresh: str
+
+
+class AccessToken(msgspec.Struct, kw_only=True):
+    """A fresh one."""
+
+    access: str
+
+
+class Nothing(msgspec.Struct, kw_only=True):
+    """An empty object; the status says it."""
+
+
 class Login(TokenObtainPairView):
     """User name and password → access and refresh token."""
 
@@ -94,7 +113,7 @@ class Login(TokenObtainPairView):
         operation_id="token_obtain",
         tags=["token"],
         auth=[],
-        responses={200: LoginSerializer, **openapi.failures(400, 429)},
+        responses={200: OpenApiResponse(Tokens, "Both tokens"), **openapi.failures(400, 429)},
     )
     def post(self, request: Request, *args: Any, **kwargs: Any) -> Response:
         return super().post(request, *args, **kwargs)
@@ -109,7 +128,7 @@ class Refresh(TokenRefreshView):
         operation_id="token_refresh",
         tags=["token"],
         auth=[],
-        responses={200: RefreshSerializer, **openapi.failures(400)},
+        responses={200: OpenApiResponse(AccessToken, "A fresh access token"), **openapi.failures(400)},
     )
     def post(self, request: Request, *args: Any, **kwargs: Any) -> Response:
         return super().post(request, *args, **kwargs)
@@ -124,7 +143,7 @@ class Verify(TokenVerifyView):
         operation_id="token_verify",
         tags=["token"],
         auth=[],
-        responses={200: OpenApiResponse(VerifySerializer, "Valid"), **openapi.failures(400)},
+        responses={200: OpenApiResponse(Nothing, "Valid"), **openapi.failures(400)},
     )
     def post(self, request: Request, *args: Any, **kwargs: Any) -> Response:
         return super().post(request, *args, **kwargs)

@@ -36,6 +36,7 @@ _TONE_OF = {word: tone for tone, words in _TONES.items() for word in words}
 _ERRORS = {
     "charger_offline": "The charger's connection was lost",
     "charger_timeout": "The charger did not answer in time",
+    "cancelled": "Called off before it was sent",
 }
 
 
@@ -175,6 +176,10 @@ def table(head: list[str], rows: list[list[Any]], *, empty: str = "None yet") ->
             ((format_html_join("", "<td>{}</td>", ((cell,) for cell in row)),) for row in rows),
         ),
     )
+
+
+def counted(count: int, noun: str) -> str:
+    return f"{count} {noun}{'' if count == 1 else 's'}"
 
 
 # --- links ---

@@ -137,12 +137,15 @@ class CommandAdmin(Facts):
 
     @admin.display(description="session")
     def session_link(self, command: Command) -> str:
-        by = {commands.REMOTE_START: "start_command", commands.REMOTE_STOP: "stop_command"}.get(
-            command.action
-        )
-        if by is None:
-            return columns.NOTHING
-        return columns.to_list("charging.chargingsession", "What it began or ended", **{by: command.pk})
+        sessions = "charging.chargingsession"
+        if command.action == commands.REMOTE_STOP:
+            return columns.to_list(sessions, "The one it ends", stop_command=command.pk)
+        if command.action == commands.REMOTE_START:
+            tag = command.params.get("id_tag", "")
+            return columns.to_list(
+                sessions, "Of this tag at this charger", charger=command.charger_id, id_tag=tag
+            )
+        return columns.NOTHING
 
     @admin.display(description="sent at")
     def sent(self, command: Command) -> str:

@@ -74,8 +74,10 @@ class StationAdmin(Page):
 
     @admin.display(description="chargers", ordering="charger_count")
     def chargers_link(self, station: Station) -> str:
-        count = getattr(station, "charger_count", 0)  # none yet on the page of a new one
-        return columns.to_list("chargers.charger", count, station=station.pk) if count else "0"
+        if station._state.adding:
+            return columns.NOTHING
+        count = getattr(station, "charger_count", 0)
+        return columns.to_list("chargers.charger", columns.counted(count, "charger"), station=station.pk)
 
     @admin.display(description="online", ordering="connected_count")
     def online_count(self, station: Station) -> str:

@@ -3,12 +3,12 @@
 from typing import Any
 
 from django.db.models import QuerySet
-from django_filters import rest_framework as filters
+from django_filters import rest_framework as filters  # type: ignore[import-untyped]
 from rest_framework.filters import OrderingFilter
 from rest_framework.request import Request
 
 from chargers.models import Charger, Command, Station
-from gateway.resources.rows import with_word
+from gateway.resources.rows import of_word
 from gateway.resources.serializers import WORDS
 from sessions.models import ChargingSession, MeterReading
 
@@ -47,7 +47,7 @@ class ChargerFilter(filters.FilterSet):
         fields = ["station", "status", "registration", "connected"]
 
     def by_word(self, chargers: QuerySet[Charger], name: str, word: str) -> QuerySet[Charger]:
-        return with_word(chargers).filter(word=word)
+        return of_word(chargers, word)
 
     def by_connection(self, chargers: QuerySet[Charger], name: str, connected: bool) -> QuerySet[Charger]:
         return chargers.exclude(channel_name="") if connected else chargers.filter(channel_name="")

@@ -41,8 +41,8 @@ def commands() -> QuerySet[Command]:
     return Command.objects.select_related("charger")
 
 
-def with_word(chargers: QuerySet[Charger]) -> QuerySet[Charger]:
-    """The word of `availability` as the column `word`, so that the database can filter by it."""
+def of_word(chargers: QuerySet[Charger], word: str) -> QuerySet[Charger]:
+    """Those with this word of `availability`, found by the database, so that pages stay pages."""
     connectors = Connector.objects.filter(charger=OuterRef("pk"))
     unusable = (
         Q(channel_name="")
@@ -50,7 +50,7 @@ def with_word(chargers: QuerySet[Charger]) -> QuerySet[Charger]:
         | Q(status__in=OUT_OF_SERVICE)
         | Q(station__is_under_maintenance=True)
     )
-    return chargers.annotate(
+    return chargers.alias(
         word=Case(
             When(unusable, Value("unavailable")),
             When(Exists(connectors.filter(status=ConnectorStatus.AVAILABLE)), Value("available")),
@@ -58,7 +58,7 @@ def with_word(chargers: QuerySet[Charger]) -> QuerySet[Charger]:
             default=Value("unavailable"),
             output_field=CharField(),
         )
-    )
+    ).filter(word=word)
 
 
 # --- the figures of sessions ---

@@ -4,6 +4,7 @@ from datetime import UTC
 from typing import Any
 
 from django.db import models
+from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from chargers.availability import availability, listed_station
@@ -113,11 +114,16 @@ class ChargerSerializer(RowSerializer):
         return row
 
 
+@extend_schema_field({"type": "string", "enum": WORDS, "x-spec-enum-id": "StationCharger.status"})
+class Word(serializers.ChoiceField):
+    """The map's word. With a name of its own in the document, where other chargers have the same words."""
+
+
 class StationChargerSerializer(serializers.Serializer[Any]):
     """In brief; the rest is at /api/chargers/."""
 
     charger_id = serializers.CharField(read_only=True)
-    status = serializers.ChoiceField(choices=WORDS, read_only=True)
+    status = Word(choices=WORDS, read_only=True)
     connected = serializers.BooleanField(read_only=True)
     display = serializers.CharField(read_only=True, allow_null=True)
 

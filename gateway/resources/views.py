@@ -6,7 +6,7 @@ from typing import Any
 from django.shortcuts import get_object_or_404
 from drf_spectacular.utils import OpenApiResponse, extend_schema, extend_schema_view
 from rest_framework.generics import ListAPIView
-from rest_framework.permissions import BasePermission, IsAdminUser
+from rest_framework.permissions import IsAdminUser
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.viewsets import ReadOnlyModelViewSet
@@ -55,7 +55,7 @@ class Chargers(Resource):
     lookup_field = "identity"
     lookup_url_kwarg = "charger_id"
 
-    def get_permissions(self) -> list[BasePermission]:
+    def get_permissions(self) -> Any:
         return [IsAdminUser()] if self.action == "status" else super().get_permissions()
 
     def get_queryset(self) -> Any:

@@ -58,7 +58,7 @@ class Flagged(YesNo):
 class Begun(YesNo):
     title = "begun by"
     parameter_name = "begun"
-    words = ("An app", "A card")
+    words = ("An app", "A card or an operator")
 
     def narrow(self, queryset: QuerySet[ChargingSession], yes: bool) -> QuerySet[ChargingSession]:
         return queryset.filter(requested_at__isnull=not yes)
@@ -250,7 +250,10 @@ class ChargingSessionAdmin(Facts):
 
     @admin.display(description="odd")
     def flag_badges(self, session: ChargingSession) -> str:
-        return columns.joined(*(columns.badge("", flag, tone="wait") for flag in session.flags))
+        return (
+            columns.joined(*(columns.badge("", flag, tone="wait") for flag in session.flags))
+            or columns.NOTHING
+        )
 
     # --- on its page only ---
 
@@ -263,7 +266,7 @@ class ChargingSessionAdmin(Facts):
 
     @admin.display(description="asked for")
     def requested(self, session: ChargingSession) -> str:
-        return columns.moment(session.requested_at) if session.requested_at else "at the charger, by card"
+        return columns.moment(session.requested_at) if session.requested_at else "not from an app"
 
     @admin.display(description="stopped")
     def stopped(self, session: ChargingSession) -> str:

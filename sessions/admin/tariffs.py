@@ -66,7 +66,9 @@ class TariffAdmin(Page):
 
     @admin.display(description="stations", ordering="stations_here")
     def station_count(self, tariff: Any) -> str:
-        return columns.to_list("chargers.station", tariff.stations_here, tariffs__id__exact=tariff.pk)
+        return columns.to_list(
+            "chargers.station", columns.counted(tariff.stations_here, "station"), tariffs__id__exact=tariff.pk
+        )
 
 
 def _price(price: Any) -> str:

@@ -4,6 +4,7 @@ import { $, copyFrom, make, write } from "./dom.js";
 import { clock } from "./format.js";
 
 const LONGEST = 1000;
+const MOST_TYPES = 60; // what testers type themselves becomes a type, too
 const ARROWS = { in: ["←", "received"], out: ["→", "sent"], note: ["•", "note"] };
 
 export class Log {
@@ -13,8 +14,11 @@ export class Log {
   #isDrawing = false;
   #types = new Set();
   #list = $("log-entries");
+  #hide;
 
-  constructor() {
+  /** `hide` takes out of a text what must not be shown. */
+  constructor(hide) {
+    this.#hide = hide;
     for (const [id, event] of [["log-text", "input"], ["log-type", "change"], ["log-ticks", "change"]]) {
       $(id).addEventListener(event, () => this.#filter());
     }
@@ -25,7 +29,9 @@ export class Log {
 
   /** `direction` is in, out or note; `text` the message as it was on the wire. */
   add({ direction, type, text, gist, tone = "", isTick = false }) {
-    this.#fresh.push({ at: new Date(), direction, type, text, gist, tone, isTick, element: null });
+    const [shownType, shownText, shownGist] = [type, text, gist].map(this.#hide);
+    const entry = { direction, type: shownType, text: shownText, gist: shownGist, tone, isTick };
+    this.#fresh.push({ at: new Date(), element: null, ...entry });
     if (this.#fresh.length > LONGEST) this.#fresh.shift();
     if (this.#isPaused) this.#count();
     else this.#drawSoon();
@@ -91,7 +97,7 @@ export class Log {
   }
 
   #offer(type) {
-    if (this.#types.has(type)) return;
+    if (this.#types.has(type) || this.#types.size >= MOST_TYPES) return;
     this.#types.add(type);
     const option = make("option", { value: type }, type);
     const next = [...$("log-type").options].slice(1).find((other) => other.value > type);

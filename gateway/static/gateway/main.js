@@ -12,7 +12,7 @@ import { gist, isTick, requestGist, tone } from "./summaries.js";
 
 const access = new Access();
 const socket = new AppSocket();
-const log = new Log();
+const log = new Log((text) => access.hide(text));
 const requests = new Requests(socket);
 const chargers = new Chargers(requests);
 const session = new Session(requests);
@@ -30,13 +30,13 @@ socket.addEventListener("state", ({ detail }) => {
 socket.addEventListener("sent", ({ detail: { text } }) => {
   const id = parsed(text)?.request_id;
   if (id !== undefined) sentAt.set(id, performance.now());
-  log.add({ direction: "out", type: parsed(text)?.action ?? "text", text: access.hide(text), gist: access.hide(requestGist(text)) });
+  const type = String(parsed(text)?.action ?? "text");
+  log.add({ direction: "out", type, text, gist: requestGist(access.hide(text)) });
 });
 
 socket.addEventListener("message", ({ detail: { message, text } }) => {
-  const shown = access.hide(text);
-  const line = [gist(message, shown), elapsed(message)].filter(Boolean).join(" · ");
-  log.add({ direction: "in", type: String(message?.type ?? "text"), text: shown, gist: access.hide(line), tone: tone(message), isTick: isTick(message) });
+  const line = [gist(message, access.hide(text)), elapsed(message)].filter(Boolean).join(" · ");
+  log.add({ direction: "in", type: String(message?.type ?? "text"), text, gist: line, tone: tone(message), isTick: isTick(message) });
   if (message?.type === "connected") {
     connection.userId = message.userId;
     chargers.begin();
@@ -54,7 +54,7 @@ chargers.addEventListener("pick", () => {
 });
 
 function note(text, tone = "") {
-  log.add({ direction: "note", type: "connection", text: access.hide(text), gist: access.hide(text), tone });
+  log.add({ direction: "note", type: "connection", text, gist: text, tone });
 }
 
 function elapsed(message) {
