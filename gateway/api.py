@@ -56,7 +56,7 @@ def body_of(request: Request) -> msgspec.Raw:
         return msgspec.Raw(b"{}")
     try:
         msgspec.json.decode(data)
-    except (msgspec.DecodeError, RecursionError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise InvalidMessage(detail=f"Not JSON: {error}") from error
     return data
 

@@ -1,11 +1,14 @@
 """The AsyncAPI 3.0 document of the app socket, made from gateway.protocol, and the page made from the document."""
 
+import re
 from typing import Any
 
 import msgspec
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
+from django.utils.html import escape
+from django.utils.safestring import SafeString, mark_safe
 from django.views.decorators.http import require_safe
 
 from gateway import auth, protocol
@@ -433,7 +436,7 @@ def docs(request: HttpRequest) -> HttpResponse:
         "actions": _actions_to_read(made),
         "pushes": _pushes_to_read(made),
         "closes": CLOSES,
-        "errors": [(code, HTTP_STATUS[code], meaning) for code, meaning in ERROR_MEANINGS.items()],
+        "errors": [(code, HTTP_STATUS[code], _html(meaning)) for code, meaning in ERROR_MEANINGS.items()],
         "failure": _pretty(made["components"]["messages"]["failure"]["examples"][0]["payload"]),
         "http_url": request.build_absolute_uri("/").rstrip("/"),
         "ws_url": f"{scheme}://{request.get_host()}",
@@ -451,11 +454,11 @@ def _actions_to_read(made: Document) -> list[Document]:
     return [
         {
             "name": name,
-            "summary": messages[f"{name}.request"]["summary"],
+            "summary": _html(messages[f"{name}.request"]["summary"]),
             "request_fields": _fields(schemas[request.__name__], schemas),
             "requests": [_line(each["payload"]) for each in messages[f"{name}.request"]["examples"]],
             "answer": _pretty(messages[f"{name}.response"]["examples"][0]["payload"]),
-            "answer_note": _first_line(answer),
+            "answer_note": _html(_first_line(answer)),
             "answer_fields": _fields(schemas[answer.__name__], schemas),
         }
         for name, (request, answer) in protocol.ACTIONS.items()
@@ -469,7 +472,7 @@ def _pushes_to_read(made: Document) -> list[Document]:
         {
             "name": name,
             "title": messages[name]["title"],
-            "summary": messages[name]["summary"],
+            "summary": _html(messages[name]["summary"]),
             "example": _pretty(messages[name]["examples"][0]["payload"]),
             "fields": _fields(_struct(messages[name]["payload"], schemas), schemas, skip={"type", "event"}),
         }
@@ -500,7 +503,7 @@ def _fields(
                 "name": under + name,
                 "type": words,
                 "required": name in schema.get("required", ()),
-                "note": each.get("description", ""),
+                "note": _html(each.get("description", "")),
                 "default": each.get("default"),
             }
         )
@@ -526,6 +529,11 @@ def _words(schema: Schema, schemas: dict[str, Schema]) -> tuple[str, Schema | No
         words, inner = _words(schema["items"], schemas)
         return f"list of {words}s" if inner is None else "list", inner
     return ("time" if schema.get("format") == "date-time" else schema.get("type", "any")), None
+
+
+def _html(text: str) -> SafeString:
+    """A sentence with its `names` set as code."""
+    return mark_safe(re.sub(r"`([^`]*)`", r"<code>\1</code>", escape(text)))  # noqa: S308  (escaped)
 
 
 def _line(value: Any) -> str:

@@ -45,10 +45,11 @@ class SocketConsumer(AsyncConsumer):
         except StopConsumer:
             code = 1000
         finally:
-            pump.cancel()
-            await asyncio.gather(pump, return_exceptions=True)
-            await self._end(code)
-            await self._leave_all()
+            await _ended({pump})
+            try:
+                await self._end(code)
+            finally:
+                await self._leave_all()
 
     async def _dispatch_socket(self, message: Message) -> None:
         kind = message["type"]
@@ -59,9 +60,7 @@ class SocketConsumer(AsyncConsumer):
 
     async def _end(self, code: int) -> None:
         self.is_open = False
-        for task in self.tasks:
-            task.cancel()
-        await asyncio.gather(*self.tasks, return_exceptions=True)
+        await _ended(self.tasks)
         await self.disconnect(code)
 
     async def _pump(self) -> None:
@@ -73,6 +72,8 @@ class SocketConsumer(AsyncConsumer):
                     logger.error("no handler for layer message %s", message["type"])
                 else:
                     await handler(message)
+            except OSError:  # the server's way to say that the client is gone; the end of the socket is on its way
+                logger.debug("layer message %s came too late", message["type"])
             except Exception:  # one bad message must not deafen the socket
                 logger.exception("layer message %s failed", message["type"])
 
@@ -159,3 +160,13 @@ class SocketConsumer(AsyncConsumer):
     async def queue_overflow(self, message: Message) -> None:
         """More waited for this client than it reads: it reconnects and gets the state as it is."""
         await self.close(1013, "Too slow")
+
+
+async def _ended(tasks: set[asyncio.Task[Any]]) -> None:
+    """Cancel until they have ended. Once is not enough: before Python 3.12 `wait_for`, which redis-py uses, loses a
+    cancellation that comes together with its result, and the socket would never be given up."""
+    waiting = set(tasks)
+    while waiting:
+        for task in waiting:
+            task.cancel()
+        _, waiting = await asyncio.wait(waiting, timeout=1)

@@ -7,7 +7,6 @@ from django.contrib import admin
 from django.contrib.auth.models import Permission, User
 from django.db import connection
 from django.db.models import Model
-from django.http import HttpResponse
 from django.test import Client, RequestFactory
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
@@ -54,7 +53,7 @@ def confirm(client: Client, action: str, *rows: Model, **data: Any) -> Any:
     return act(client, action, *rows, confirmed="yes", **data)
 
 
-def text_of(response: HttpResponse) -> str:
+def text_of(response: Any) -> str:
     return response.content.decode()
 
 

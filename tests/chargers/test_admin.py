@@ -423,10 +423,10 @@ def test_place_needs_both_coordinates() -> None:
 def test_chargers_of_a_deleted_station_stay_and_are_announced_without_it(
     published: Published, django_capture_on_commit_callbacks: OnCommit
 ) -> None:
-    charger = make_charger()
-    assert charger.station
+    station = make_station()
+    charger = make_charger(station=station)
     with django_capture_on_commit_callbacks(execute=True):
-        operator().post(page_of(charger.station, "delete"), {"post": "yes"})
+        operator().post(page_of(station, "delete"), {"post": "yes"})
     charger.refresh_from_db()
     assert charger.station is None
     assert heard(published, "charger_list_update")[0]["data"]["chargers"][0]["station_id"] is None

@@ -1,8 +1,9 @@
 """The test console in a real browser: what a tester does with it, by mouse and by keyboard."""
 
+import asyncio
 import os
 import re
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from pathlib import Path
@@ -11,7 +12,7 @@ from urllib.parse import urlsplit
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import Browser, Locator, Page, async_playwright, expect
+from playwright.async_api import Browser, Locator, Page, WebSocketRoute, async_playwright, expect
 from rest_framework_simplejwt.tokens import AccessToken
 
 from chargers.events import utcnow
@@ -88,6 +89,7 @@ class Console:
     async def keep(self, name: str) -> None:
         """A picture for people, and no part of the page beyond its right edge."""
         ARTIFACTS.mkdir(exist_ok=True)
+        await self.page.evaluate("scrollTo({top: 0, behavior: 'instant'})")
         await self.page.screenshot(path=ARTIFACTS / f"console-{name}.png", full_page=True)
         assert await self.page.evaluate("document.documentElement.scrollWidth <= innerWidth")
 
@@ -101,6 +103,7 @@ async def console(
     scheme: Any = "light",
     may_fail: str = "$^",
     path: str = "/console/",
+    before: Callable[[Page], Awaitable[None]] | None = None,
 ) -> AsyncIterator[Console]:
     """A fresh page. Fails if the browser complained (but for `may_fail`), or asked any other host for anything."""
     width, height = size
@@ -113,6 +116,8 @@ async def console(
     page.on("request", lambda request: asked.append(request.url))
     page.on("websocket", lambda socket: asked.append(socket.url))
     try:
+        if before:
+            await before(page)
         await page.goto(base + path)
         yield Console(page)
     finally:
@@ -363,6 +368,40 @@ async def test_lost_line_comes_back_with_the_session(
             await point.stop(transaction=transaction, meter=900, at=now())
             await expect(page.session).to_have_attribute("data-status", "completed")
             await expect(page.figure("Energy")).to_have_text("0.900 kWh")
+
+
+async def test_line_gone_silent_is_noticed(site: Site, browser: Browser) -> None:
+    """Out of reach, a browser may not hear for minutes that its socket is dead, or that a new one gets nowhere."""
+    sockets: list[WebSocketRoute] = []
+    is_dead = False
+
+    def carry(socket: WebSocketRoute) -> None:
+        """The first goes dead when we say so, the second never says a word, all others work."""
+        sockets.append(socket)
+        number = len(sockets)
+        if number == 2:
+            return
+        server = socket.connect_to_server()
+        socket.on_message(lambda message: None if is_dead and number == 1 else server.send(message))
+        server.on_message(lambda message: None if is_dead and number == 1 else socket.send(message))
+
+    async def with_own_clock(page: Page) -> None:
+        await page.clock.install()
+        await page.route_web_socket(re.compile(".*"), carry)
+
+    async with console(browser, site.http, before=with_own_clock) as page:
+        await page.log_in(make_user().username)
+        await page.connected()
+        await expect(page.entries.filter(has_text="list_chargers · ok")).to_be_visible()
+        await page.page.clock.run_for(26_000)
+        await expect(page.entries.filter(has_text="ping · ok")).to_be_visible()
+        await expect(page.state).to_have_text("Connected")
+        is_dead = True
+        while len(sockets) < 3:
+            await page.page.clock.run_for(1_000)
+            await asyncio.sleep(0.02)
+        await page.connected()
+        await expect(page.entries.filter(has_text="(1006: no answer)")).to_have_count(2)
 
 
 async def test_without_reconnecting_the_line_stays_down(

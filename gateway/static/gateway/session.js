@@ -69,7 +69,7 @@ export class Session {
   }
 
   #happened({ event, session_id, transaction_id, data }) {
-    if (event === "meter_value" && this.#isOpen && session_id !== this.#session.session_id) return; // another one's
+    if (this.#isOpen && session_id !== this.#session.session_id) return; // the user has two; the other is not shown
     EVENTS[event]?.(this, session_id, { ...data, transaction_id });
   }
 

@@ -68,6 +68,7 @@ export class AppSocket extends EventTarget {
     socket.onopen = () => (wasOpen = true);
     socket.onmessage = ({ data }) => this.#receive(data);
     socket.onclose = ({ code, reason }) => this.#lost({ code, reason, wasOpen });
+    this.#expectWord(() => wasOpen);
   }
 
   #receive(text) {
@@ -103,8 +104,13 @@ export class AppSocket extends EventTarget {
     clearTimeout(this.#watch);
     this.#watch = setTimeout(() => {
       this.send(JSON.stringify({ action: "ping", data: {}, request_id: "keep-alive" }));
-      this.#watch = setTimeout(() => this.#lost({ code: 1006, reason: "no answer", wasOpen: true }), ANSWER_MS);
+      this.#expectWord(() => true);
     }, SILENCE_MS);
+  }
+
+  #expectWord(wasOpen) {
+    clearTimeout(this.#watch);
+    this.#watch = setTimeout(() => this.#lost({ code: 1006, reason: "no answer", wasOpen: wasOpen() }), ANSWER_MS);
   }
 
   /** Let go of the socket without waiting for its goodbye. */

@@ -1,0 +1,98 @@
+"""What every socket does, whoever is behind it."""
+
+import asyncio
+from typing import Any
+
+from gateway.consumer import SocketConsumer
+
+
+class Socket(SocketConsumer):
+    """Its layer messages `stubborn` swallow the cancellation, as redis-py does under Python 3.11."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.log: list[Any] = []
+
+    async def connect(self) -> None:
+        await self.accept()
+
+    async def receive(self, text: str | None, data: bytes | None) -> None:
+        self.keep(self.swallow())
+
+    async def disconnect(self, code: int) -> None:
+        self.log.append(("disconnect", code))
+
+    async def stubborn(self, message: dict[str, Any]) -> None:
+        await self.swallow()
+
+    async def broken(self, message: dict[str, Any]) -> None:
+        raise RuntimeError("one bad message")
+
+    async def gone(self, message: dict[str, Any]) -> None:
+        raise ConnectionResetError
+
+    async def note(self, message: dict[str, Any]) -> None:
+        self.log.append("noted")
+
+    async def swallow(self) -> None:
+        self.log.append("begun")
+        try:
+            await asyncio.sleep(60)
+        except asyncio.CancelledError:
+            self.log.append("swallowed")
+        await asyncio.sleep(0)
+
+
+class Server:
+    """The ASGI side of one socket."""
+
+    def __init__(self) -> None:
+        self.socket = Socket()
+        self.events: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
+        self.sent: list[dict[str, Any]] = []
+        self.events.put_nowait({"type": "websocket.connect"})
+        self.task = asyncio.create_task(self.socket({"type": "websocket"}, self.events.get, self._send))
+
+    async def _send(self, message: dict[str, Any]) -> None:
+        self.sent.append(message)
+
+    async def layer(self, kind: str) -> None:
+        while not self.sent:
+            await asyncio.sleep(0.01)
+        await self.socket.channel_layer.send(self.socket.channel_name, {"type": kind})
+
+    async def logged(self, word: Any) -> None:
+        async with asyncio.timeout(5):
+            while word not in self.socket.log:
+                await asyncio.sleep(0.01)
+
+    async def end(self) -> None:
+        self.events.put_nowait({"type": "websocket.disconnect", "code": 1001})
+        async with asyncio.timeout(5):
+            await self.task
+
+
+async def test_a_socket_ends_though_what_it_waits_for_swallows_the_cancellation() -> None:
+    """E4: it hung for ever, its charger online and its server unable to stop"""
+    server = Server()
+    await server.layer("stubborn")
+    await server.logged("begun")
+    await server.end()
+    assert server.socket.log == ["begun", "swallowed", ("disconnect", 1001)]
+
+
+async def test_the_tasks_a_socket_keeps_end_with_it() -> None:
+    server = Server()
+    server.events.put_nowait({"type": "websocket.receive", "text": "x"})
+    await server.logged("begun")
+    await server.end()
+    assert server.socket.log == ["begun", "swallowed", ("disconnect", 1001)]
+    assert server.socket.tasks == set()
+
+
+async def test_one_bad_layer_message_does_not_deafen_a_socket() -> None:
+    server = Server()
+    for kind in ("broken", "gone", "unheard.of", "note"):
+        await server.layer(kind)
+    await server.logged("noted")
+    await server.end()
