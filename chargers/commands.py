@@ -25,6 +25,7 @@ from chargers.events import (
     utcnow,
 )
 from chargers.models import Charger, Command
+from chargers.passwords import from_authorization_key, hash_password
 
 REMOTE_START = "remote_start"
 REMOTE_STOP = "remote_stop"
@@ -36,6 +37,10 @@ CHANGE_CONFIGURATION = "change_configuration"
 CLEAR_CACHE = "clear_cache"
 TRIGGER_MESSAGE = "trigger_message"
 DATA_TRANSFER = "data_transfer"
+
+# The charger's own password: it becomes what we expect of it, and is shown to nobody.
+SECRET_KEYS = {"AuthorizationKey"}
+HIDDEN = "[hidden]"
 
 Status = Command.Status
 OPEN = (Status.QUEUED, Status.SENT)
@@ -102,6 +107,7 @@ def finish_command(
         return None
     command = Command.objects.select_related("charger").get(pk=command_id)
     _keep_configuration(command)
+    _forget_secret(command)
     _tell_waiters(command)
     return command
 
@@ -121,9 +127,14 @@ def _keep_configuration(command: Command) -> None:
         entries = command.answer.get("configurationKey")
         for entry in entries if isinstance(entries, list) else []:
             if isinstance(entry, dict) and isinstance(entry.get("key"), str):
-                charger.configuration[entry["key"]] = entry.get("value", "")
+                hidden = entry["key"] in SECRET_KEYS
+                charger.configuration[entry["key"]] = HIDDEN if hidden else entry.get("value", "")
     elif command.action == CHANGE_CONFIGURATION:
         key, value = command.params["key"], command.params["value"]
+        if key in SECRET_KEYS:
+            charger.password_hash = hash_password(from_authorization_key(value))
+            charger.save(update_fields=["password_hash"])
+            return
         charger.configuration[key] = value
         change = ConfigurationChange(key=key, value=value, timestamp=utcnow())
         publish(
@@ -133,6 +144,13 @@ def _keep_configuration(command: Command) -> None:
     else:
         return
     charger.save(update_fields=["configuration"])
+
+
+def _forget_secret(command: Command) -> None:
+    """A password given to a charger is not kept in the record of giving it."""
+    if command.action == CHANGE_CONFIGURATION and command.params.get("key") in SECRET_KEYS:
+        command.params = {**command.params, "value": HIDDEN}
+        command.save(update_fields=["params"])
 
 
 def without_answer(command: Command) -> tuple[str, str]:

@@ -166,6 +166,7 @@ class Command(models.Model):
         permissions = [("send_command", "Can send commands to chargers")]
         indexes = [
             models.Index(fields=["charger", "-created_at"], name="command_by_charger"),
+            models.Index(fields=["-created_at"], name="command_by_time"),
             # What the sweep looks for, every few seconds: only the open ones are in this index.
             models.Index(fields=["created_at"], name="command_open", condition=Q(finished_at=None)),
         ]

@@ -23,3 +23,15 @@ def hash_password(password: str | bytes) -> str:
 
 def matches(password: bytes, password_hash: str) -> bool:
     return _hasher.verify(password, password_hash)  # type: ignore[arg-type]
+
+
+def from_authorization_key(value: str) -> bytes:
+    """The bytes a charger will send as its password once this is its AuthorizationKey.
+
+    The key is written as hexadecimal digits of up to 20 bytes (OCPP-J 1.6 §6.2.2, errata 3.10); anything else is text.
+    """
+    try:
+        key = bytes.fromhex(value)
+    except ValueError:
+        return value.encode()
+    return key if 0 < len(key) <= 20 else value.encode()

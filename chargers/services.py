@@ -53,11 +53,9 @@ def charger_for_handshake(identity: str) -> Charger | None:
     """
     charger = Charger.objects.select_related("station").filter(identity=identity).first()
     if charger is None and settings.UNKNOWN_CHARGERS == "inbox":
-        charger, created = Charger.objects.get_or_create(
+        charger, _ = Charger.objects.get_or_create(
             identity=identity, defaults={"registration": Charger.Registration.PENDING}
         )
-        if created:
-            announce_added(charger)
     return charger
 
 

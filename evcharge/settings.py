@@ -115,7 +115,9 @@ REST_FRAMEWORK = {
 }
 SPECTACULAR_SETTINGS = {
     "TITLE": "evcharge API",
-    "DESCRIPTION": "Start, watch and stop charging; run the chargers behind it. The live half is the app socket: see /docs/.",
+    "DESCRIPTION": (
+        "Start, watch and stop charging; run the chargers behind it. The live half is the app socket: see /docs/."
+    ),
     "VERSION": "1.0.0",
     "SERVE_INCLUDE_SCHEMA": False,
     "SERVE_PERMISSIONS": ["rest_framework.permissions.AllowAny"],

@@ -72,7 +72,9 @@ class SocketConsumer(AsyncConsumer):
                     logger.error("no handler for layer message %s", message["type"])
                 else:
                     await handler(message)
-            except OSError:  # the server's way to say that the client is gone; the end of the socket is on its way
+            except (
+                OSError
+            ):  # the server's way to say that the client is gone; the end of the socket is on its way
                 logger.debug("layer message %s came too late", message["type"])
             except Exception:  # one bad message must not deafen the socket
                 logger.exception("layer message %s failed", message["type"])

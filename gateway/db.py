@@ -60,7 +60,9 @@ def _is_retryable(error: Exception) -> bool:
 
 def _is_lost() -> bool:
     """Whether this thread's connection broke; it is closed then, to be opened anew."""
-    if connection.connection is None:  # it could not be opened, or its transaction closed it on finding it broken
+    if (
+        connection.connection is None
+    ):  # it could not be opened, or its transaction closed it on finding it broken
         return True
     if connection.is_usable():
         return False

@@ -323,7 +323,9 @@ def _may_end(session: ChargingSession, stopped_at: datetime, meter_stop_wh: int 
     """Whether a stop at this time, with this register, can be this session's."""
     if session.started_at and session.started_at > stopped_at:
         return False
-    return None in (meter_stop_wh, session.meter_start_wh) or meter_stop_wh >= session.meter_start_wh
+    if meter_stop_wh is None or session.meter_start_wh is None:
+        return True
+    return meter_stop_wh >= session.meter_start_wh
 
 
 def _recovered(charger: Charger, id_tag: str) -> ChargingSession:

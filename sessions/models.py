@@ -155,6 +155,7 @@ class ChargingSession(models.Model):
         verbose_name = "charging session"
         indexes = [
             models.Index(fields=["user", "-created_at"], name="session_by_user"),
+            models.Index(fields=["-created_at", "-id"], name="session_by_time"),
             models.Index(fields=["charger", "id_tag"], name="session_by_tag"),
         ]
         constraints = [

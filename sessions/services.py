@@ -217,9 +217,7 @@ def settle(command: Command) -> None:
 
 
 @transaction.atomic
-def charger_connected(
-    *, charger_id: int, channel_name: str, ocpp_version: str
-) -> charger_services.Ownership:
+def charger_connected(*, charger_id: int, channel_name: str, ocpp_version: str) -> charger_services.Ownership:
     """A charger's socket opened: it owns the charger now, and what an older one had asked has ended."""
     ownership = charger_services.connect(
         charger_id=charger_id, channel_name=channel_name, ocpp_version=ocpp_version

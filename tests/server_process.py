@@ -33,23 +33,40 @@ def database_url() -> str:
     return f"postgresql://{user}@{values['HOST']}:{values['PORT']}/{values['NAME']}"
 
 
+def environment_of(**settings: Any) -> dict[str, str]:
+    """The environment of a process on the test database, with these settings."""
+    return {
+        **os.environ,
+        **FAST,
+        "DATABASE_URL": database_url(),
+        "ENV_FILE": os.devnull,
+        **{name: str(value) for name, value in settings.items()},
+    }
+
+
+def run_command(*arguments: str, timeout_s: float = 60, **settings: Any) -> subprocess.CompletedProcess[str]:
+    """Run `manage.py …` on the test database to its end; it has nothing to read and no terminal."""
+    return subprocess.run(
+        [sys.executable, "manage.py", *arguments],
+        cwd=ROOT,
+        env=environment_of(**settings),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=timeout_s,
+    )
+
+
 class ServerProcess:
     """`manage.py serve` on a port of its own; `log` is what it wrote."""
 
     def __init__(self, *command: str, **environment: Any) -> None:
         self.log_file = tempfile.NamedTemporaryFile("w+", suffix=".log", delete=False)  # noqa: SIM115
-        env = {
-            **os.environ,
-            **FAST,
-            "DATABASE_URL": database_url(),
-            "ENV_FILE": os.devnull,
-            **{name: str(value) for name, value in environment.items()},
-        }
         arguments = command or ("manage.py", "serve", "--port", "0")
         self.process = subprocess.Popen(
             [sys.executable, *arguments],
             cwd=ROOT,
-            env=env,
+            env=environment_of(**environment),
             stdout=self.log_file,
             stderr=subprocess.STDOUT,
         )

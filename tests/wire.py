@@ -11,6 +11,7 @@ from urllib.parse import quote
 
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
+from websockets.typing import Subprotocol
 
 TIMEOUT_S = 10
 
@@ -194,7 +195,7 @@ async def charger(
         headers["Authorization"] = f"Basic {base64.b64encode(credentials).decode()}"
     async with connect(
         f"{url}/ocpp/{quote(identity, safe='')}",
-        subprotocols=subprotocols if subprotocols is not None else ["ocpp1.6"],  # type: ignore[arg-type]
+        subprotocols=[Subprotocol(name) for name in (["ocpp1.6"] if subprotocols is None else subprotocols)],
         additional_headers=headers,
         proxy=None,
         compression=None,

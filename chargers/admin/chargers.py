@@ -14,7 +14,7 @@ from chargers.admin.charger_form import ChargerForm
 from chargers.admin.connectors import ConnectorInline
 from chargers.admin.orders import ORDERS, Order
 from chargers.admin.pages import Page, YesNo, narrowed
-from chargers.admin.sending import Refused, back, chosen, send_to
+from chargers.admin.sending import Refused, back, chosen, confirmation, send_to
 from chargers.errors import DomainError
 from chargers.models import Charger, Command, Connector, ConnectorStatus, Station
 
@@ -98,7 +98,17 @@ def accept_selected(
 def reject_selected(
     page: "ChargerAdmin", request: HttpRequest, queryset: QuerySet[Charger]
 ) -> HttpResponse | None:
-    chargers = chosen(page, request, queryset)
+    chargers: list[Charger] = chosen(page, request, queryset)
+    in_use = [charger for charger in chargers if charger.registration == Registration.ACCEPTED]
+    if in_use and "confirmed" not in request.POST:
+        return confirmation(
+            page,
+            request,
+            [(charger, columns.online(charger)) for charger in chargers],
+            name="reject_selected",
+            title="Reject",
+            warning="They are cut off and cannot connect. What is being charged there goes on, but is not heard of.",
+        )
     for charger in chargers:
         inbox.shut_out(charger, Registration.REJECTED)
         page.log_change(request, charger, "Rejected.")

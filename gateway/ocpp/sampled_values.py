@@ -54,7 +54,11 @@ def _reading(meter_value: dict[str, Any], received_at: datetime) -> Reading | No
         context = context or str(sample.get("context") or "")
         try:
             known = _MEASURANDS.get(sample.get("measurand") or ENERGY)
-            if known is None or sample.get("location") in _OTHER_PLACES or sample.get("format") == "SignedData":
+            if (
+                known is None
+                or sample.get("location") in _OTHER_PLACES
+                or sample.get("format") == "SignedData"
+            ):
                 continue
             field, factors, default_unit, _ = known
             factor = factors.get(sample.get("unit") or default_unit)

@@ -156,8 +156,7 @@ class ChargerSocket(SocketConsumer):
         await self.close(1000, "A newer connection of this charger took over")
 
     async def charger_removed(self, message: dict[str, Any]) -> None:
-        _present.discard(self)
-        self.rpc.close()
+        """An operator turned the charger away. It is still ours until the socket has ended, which releases it."""
         await self.close(1000, "This charger was removed")
 
     # --- commands out ---

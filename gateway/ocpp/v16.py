@@ -23,7 +23,7 @@ from sessions.metering import Metered, Metering
 
 VERSION = "ocpp1.6"
 
-# What a fact about money is made of; refused, it would be lost. And tags are longer in the field than in the book (E40).
+# What a fact about money is made of; refused, it would be lost. And a tag may be longer than the book says (E40).
 TOLERANT = frozenset({"Authorize", "StartTransaction", "StopTransaction", "MeterValues"})
 
 _BOOT_DETAILS = {

@@ -356,12 +356,22 @@ def test_accepting_by_one_who_may_not_send_commands_sends_none() -> None:
 def test_rejected_charger_is_announced_as_removed_and_its_socket_closed(
     published: Published, django_capture_on_commit_callbacks: OnCommit
 ) -> None:
-    charger = make_online_charger()
+    charger, client = make_online_charger(), operator()
+    assert "Please confirm" in text_of(act(client, "reject_selected", charger))
     with django_capture_on_commit_callbacks(execute=True):
-        act(operator(), "reject_selected", charger, from_page="yes")
+        confirm(client, "reject_selected", charger)
     charger.refresh_from_db()
     assert charger.registration == "Rejected"
     assert (charger.channel_name, {"type": "charger.removed"}) in published
+
+
+def test_stranger_is_rejected_without_a_question() -> None:
+    stranger = make_charger(registration="Pending")
+    response = act(operator(), "reject_selected", stranger, from_page="yes")
+    assert messages_of(response) == [f"{stranger} is rejected and can no longer connect."]
+    assert response.request["PATH_INFO"] == page_of(stranger)
+    stranger.refresh_from_db()
+    assert stranger.registration == "Rejected"
 
 
 @pytest.mark.parametrize(

@@ -55,7 +55,7 @@ def test_going_offline_is_told_to_all_who_listen(
 def test_an_older_status_does_not_overwrite_a_newer_one() -> None:
     """E39"""
     charger, now = make_charger(), utcnow()
-    report = {"charger_id": charger.pk, "number": 1}
+    report: dict[str, Any] = {"charger_id": charger.pk, "number": 1}
     assert services.record_connector_status(**report, status="Charging", reported_at=now)
     assert not services.record_connector_status(
         **report, status="Preparing", reported_at=now - timedelta(minutes=1)
@@ -116,7 +116,9 @@ def test_a_boot_keeps_what_the_charger_says_of_itself_within_its_columns() -> No
 def test_presence_is_confirmed_in_one_go() -> None:
     charger = make_online_charger()
     Charger.objects.filter(pk=charger.pk).update(last_seen_at=utcnow() - timedelta(hours=1))
-    assert services.confirm_presence({charger.channel_name: charger.pk, "elsewhere": charger.pk}) == ["elsewhere"]
+    assert services.confirm_presence({charger.channel_name: charger.pk, "elsewhere": charger.pk}) == [
+        "elsewhere"
+    ]
     assert services.release_stale() == []
     charger.refresh_from_db()
     assert charger.is_connected

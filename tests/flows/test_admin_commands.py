@@ -160,13 +160,12 @@ async def test_charger_in_the_inbox_is_accepted_and_boots_anew(site: Site) -> No
         assert (await point.boot())["status"] == "Accepted"
 
 
-@pytest.mark.xfail(reason="ChargerSocket.charger_removed does not release the charger", strict=False)
 async def test_rejected_charger_is_cut_off_and_stays_outside(site: Site) -> None:
     charger = make_charger()
     admin = await signed_in(site)
     async with wire.charger(site.charger_url, charger.identity) as point:
         await point.ready()
-        await admin.act(CHARGERS, "reject_selected", charger)
+        await admin.act(CHARGERS, "reject_selected", charger, confirmed="yes")
         await point.closed()
     with pytest.raises(InvalidStatus):
         await wire.charger(site.charger_url, charger.identity).__aenter__()

@@ -263,27 +263,24 @@ async def test_socket_is_closed_when_its_token_expires(site: Site) -> None:
         assert time.monotonic() - begun > 1  # not before its time
 
 
-async def test_socket_of_a_disabled_user_is_closed_and_hears_nothing_more(site: Site) -> None:
-    user, charger = make_user(), make_charger()
+async def test_socket_of_a_disabled_or_deleted_user_is_closed_and_hears_nothing_more(site: Site) -> None:
+    disabled, deleted, charger = make_user(), make_user(), make_charger()
     async with (
         wire.charger(site.charger_url, charger.identity) as point,
-        wire.app(site.app_url, token_of(user)) as app,
+        wire.app(site.app_url, token_of(disabled)) as one,
+        wire.app(site.app_url, token_of(deleted)) as two,
     ):
         await point.ready()
-        await app.act("subscribe", {"charger_ids": [charger.identity]})
-        User.objects.filter(pk=user.pk).update(is_active=False)  # no signal, no save()
-        assert await app.closed(REVOKED_WITHIN_S) == (POLICY_VIOLATION, "Invalid authentication token")
+        for app in (one, two):
+            await app.act("subscribe", {"charger_ids": [charger.identity]})
+        User.objects.filter(pk=disabled.pk).update(is_active=False)  # no signal, no save()
+        deleted.delete()
+        for app in (one, two):
+            assert await app.closed(REVOKED_WITHIN_S) == (POLICY_VIOLATION, "Invalid authentication token")
         await point.status(1, "Preparing")
-        with pytest.raises(wire.ConnectionClosed):
-            await app.receive(1)
-
-
-async def test_socket_of_a_deleted_user_is_closed(site: Site) -> None:
-    user = make_user()
-    async with wire.app(site.app_url, token_of(user)) as app:
-        await app.until(type="active_session_update")
-        user.delete()
-        assert await app.closed(REVOKED_WITHIN_S) == (POLICY_VIOLATION, "Invalid authentication token")
+        for app in (one, two):
+            with pytest.raises(wire.ConnectionClosed):
+                await app.receive(1)
 
 
 async def test_changed_password_closes_the_sockets_of_before_and_no_others(site: Site) -> None:

@@ -129,7 +129,12 @@ async def test_a_stop_told_again_counts_once(site: Site) -> None:
     async with scene(site) as s:
         make_tariff(stations=[s.charger.station], price_per_kwh="0.5")
         charge = await begin(s)
-        stop = {"transactionId": charge.transaction_id, "meterStop": 5000, "timestamp": at(), "reason": "Local"}
+        stop = {
+            "transactionId": charge.transaction_id,
+            "meterStop": 5000,
+            "timestamp": at(),
+            "reason": "Local",
+        }
         await s.point.call("StopTransaction", stop)
         await s.app.until(event="session_completed")
         await hush(s.app)
@@ -303,9 +308,7 @@ async def test_a_stop_without_any_start_is_kept_as_a_recovered_session(site: Sit
             "timestamp": "2026-03-01T10:00:00Z",
             "idTag": tag,
         }
-        stop["transactionData"] = [
-            {"timestamp": "2026-03-01T09:59:00Z", "sampledValue": [{"value": "4900"}]}
-        ]
+        stop["transactionData"] = [{"timestamp": "2026-03-01T09:59:00Z", "sampledValue": [{"value": "4900"}]}]
         for _ in range(3):
             assert await point.call("StopTransaction", stop) == {"idTagInfo": {"status": "Accepted"}}
         (session,) = sessions_at(point)
@@ -594,7 +597,9 @@ async def test_one_user_who_races_for_two_chargers_gets_one(site: Site) -> None:
     """E34"""
     async with scene(site) as s, scene(site, user=s.user) as other:
         await asyncio.gather(tap(s), tap(other))
-        first = await eventually(lambda: Command.objects.filter(charger__in=[s.charger, other.charger]).first())
+        first = await eventually(
+            lambda: Command.objects.filter(charger__in=[s.charger, other.charger]).first()
+        )
         winner, loser = (s, other) if first.charger_id == s.charger.pk else (other, s)
         assert (await answer_to(loser.app))["code"] == "active_session_exists"
         await winner.point.accepts("RemoteStartTransaction")
@@ -681,5 +686,7 @@ async def test_what_came_with_a_stop_is_stored_with_the_session(site: Site) -> N
             {"timestamp": at(), "sampledValue": [{"value": "3000", "context": "Transaction.End"}]},
         ]
         await point.stop(transaction=transaction, meter=3000, at=at(), transactionData=data)
-        contexts = MeterReading.objects.filter(session=session_of(transaction)).values_list("context", flat=True)
+        contexts = MeterReading.objects.filter(session=session_of(transaction)).values_list(
+            "context", flat=True
+        )
         assert list(contexts) == ["Transaction.Begin", "Transaction.End"]

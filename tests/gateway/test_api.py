@@ -450,6 +450,19 @@ async def test_database_that_is_away_is_503(start_server: Callable[..., Any]) ->
     assert_failure(await ask("POST", "/api/token/", body=credentials), "unavailable", 503)
 
 
+async def test_bus_that_is_away_is_503_where_it_is_needed(start_server: Callable[..., Any]) -> None:
+    server = start_server(REDIS_URL="redis://127.0.0.1:1/0")
+    token, wish = token_of(make_user()), {"charger_id": make_charger().identity}
+
+    async def ask(method: str, path: str, **options: Any) -> Answer:
+        return await asyncio.to_thread(call_now, server.http, method, path, token=token, **options)
+
+    assert_failure(await ask("POST", "/api/charging/start", body=wish), "unavailable", 503)
+    assert (await ask("GET", "/api/charging/session/active")).status == 200
+    ready = await ask("GET", "/health")
+    assert (ready.status, ready.body["database"], ready.body["bus"]) == (503, "ok", "ConnectionError")
+
+
 def test_unforeseen_fault_is_500_without_its_trace(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, admin_client: Any
 ) -> None:

@@ -174,6 +174,14 @@ def _unknown(value: Any, schema: Any, path: str = "") -> list[str]:
     return found
 
 
+def test_undocumented_field_would_be_noticed() -> None:
+    payload = json.loads(json.dumps(MESSAGES["active_session_update"]["examples"][0]["payload"]))
+    assert message_of(json.dumps(payload)) == "active_session_update"
+    payload["data"]["mileage"] = 7
+    with pytest.raises(AssertionError, match="mileage"):
+        message_of(json.dumps(payload))
+
+
 async def test_everything_a_socket_says_is_documented(site: Site) -> None:
     """A whole charge, every action, and failures; each message must be one of the document's."""
     async with scene(site) as stage, wire.app(site.app_url, token_of(make_user())) as watcher:

@@ -59,8 +59,13 @@ export class Session {
   heard(message) {
     if (message.type === "active_session_update") this.#snapshot(message.data);
     else if (message.type === "session_update") this.#happened(message);
-    else if (message.type === "notification") this.#say(`${message.title}: ${message.message}`);
+    else if (message.type === "notification") this.#notified(message);
     else if (message.type === "response" && message.data?.success) this.#answered(message);
+  }
+
+  #notified({ title, message, data }) {
+    const isToldWithCode = this.#session.status === "failed" && data?.session_id === this.#session.session_id;
+    if (!isToldWithCode) this.#say(`${title}: ${message}`);
   }
 
   #snapshot(state) {

@@ -25,6 +25,9 @@ ENERGY = "Energy.Active.Import.Register"
 POWER = "Power.Active.Import"
 
 
+NO_NUMBERS: list[Any] = ["", "abc", "NaN", "nan", "Infinity", "-inf", "1e300", "12,5", None, [], {}, "0x10"]
+
+
 @pytest.mark.parametrize(
     ("samples", "energy_wh"),
     [
@@ -56,10 +59,7 @@ POWER = "Power.Active.Import"
         ([sample(ENERGY, "99", location="Inlet")], None),
         ([sample(ENERGY, "99", location="Body")], None),
         # what is no number, or a wrong unit
-        *[
-            ([sample(ENERGY, value)], None)
-            for value in ("", "abc", "NaN", "nan", "Infinity", "-inf", "1e300", "12,5", None, [], {}, "0x10")
-        ],
+        *[([sample(ENERGY, value)], None) for value in NO_NUMBERS],
         ([sample(ENERGY, "5", unit="Hz")], None),
         ([sample(ENERGY, "5", unit="Celsius")], None),
         ([sample(ENERGY, "abc"), sample(ENERGY, "5")], 5),  # the good one of two

@@ -1,0 +1,77 @@
+"""The life of a command, without a wire."""
+
+from typing import Any
+
+import pytest
+from pytest_django import DjangoCaptureOnCommitCallbacks
+
+from chargers import commands, passwords
+from chargers.errors import ChargerOffline, ChargerPending
+from tests.factories import make_charger, make_online_charger
+
+pytestmark = pytest.mark.django_db
+
+
+def test_nothing_is_kept_for_a_charger_that_is_offline() -> None:
+    """E32"""
+    charger = make_charger()
+    with pytest.raises(ChargerOffline):
+        commands.send_command(charger=charger, action=commands.RESET, params={"type": "Soft"})
+    assert not charger.commands.exists()
+
+
+def test_a_pending_charger_may_be_configured_but_not_started() -> None:
+    """E20"""
+    charger = make_online_charger(registration="Pending")
+    with pytest.raises(ChargerPending):
+        commands.send_command(charger=charger, action=commands.REMOTE_START, params={})
+    commands.send_command(charger=charger, action=commands.GET_CONFIGURATION, params={})
+
+
+def test_a_command_is_claimed_once_and_by_the_owner_only() -> None:
+    charger = make_online_charger()
+    command = commands.send_command(charger=charger, action=commands.CLEAR_CACHE, params={})
+    assert commands.claim_command(command.pk, channel_name="another") is None
+    assert commands.claim_command(command.pk, channel_name=charger.channel_name) is not None
+    assert commands.claim_command(command.pk, channel_name=charger.channel_name) is None
+
+
+def test_what_nobody_waits_for_is_never_sent() -> None:
+    charger = make_online_charger()
+    command = commands.send_command(charger=charger, action=commands.CLEAR_CACHE, params={})
+    commands.abandon_command(command.pk)
+    assert commands.claim_command(command.pk, channel_name=charger.channel_name) is None
+
+
+def test_configuration_is_remembered_as_last_read_or_written() -> None:
+    charger = make_online_charger()
+    read = commands.send_command(charger=charger, action=commands.GET_CONFIGURATION, params={})
+    entries = [{"key": "HeartbeatInterval", "readonly": False, "value": "60"}, {"key": 5}]
+    commands.finish_command(read.pk, status="accepted", answer={"configurationKey": entries})
+    params = {"key": "MeterValueSampleInterval", "value": "10"}
+    write = commands.send_command(charger=charger, action=commands.CHANGE_CONFIGURATION, params=params)
+    commands.finish_command(write.pk, status="accepted", answer={"status": "Accepted"})
+    charger.refresh_from_db()
+    assert charger.configuration == {"HeartbeatInterval": "60", "MeterValueSampleInterval": "10"}
+
+
+@pytest.mark.parametrize("ended", ["accepted", "rejected"])
+def test_a_chargers_new_password_is_taken_over_and_shown_to_nobody(
+    ended: str,
+    published: list[tuple[str, dict[str, Any]]],
+    django_capture_on_commit_callbacks: DjangoCaptureOnCommitCallbacks,
+) -> None:
+    charger, key = make_online_charger(), "0123456789abcdef" * 2
+    with django_capture_on_commit_callbacks(execute=True):
+        command = commands.send_command(
+            charger=charger,
+            action=commands.CHANGE_CONFIGURATION,
+            params={"key": "AuthorizationKey", "value": key},
+        )
+        commands.finish_command(command.pk, status=ended, answer={"status": "Accepted"})
+    charger.refresh_from_db()
+    command.refresh_from_db()
+    assert bool(charger.password_hash) is (ended == "accepted")
+    if ended == "accepted":
+        assert passwords.matches(bytes.fromhex(key), charger.password_hash)
+    assert key not in f"{charger.configuration}{command.params}{published}"

@@ -1,0 +1,190 @@
+"""Meter values over the wire: what becomes of them in the rows and on the phone, and whose clock counts."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from chargers.events import utcnow
+from sessions.models import ChargingSession, MeterReading
+from tests import wire
+from tests.charge import at, begin, scene
+from tests.conftest import Site
+from tests.factories import make_charger, unique
+
+TOLERANCE = timedelta(seconds=10)
+
+
+def values(
+    transaction: int | None, *samples: Any, connector: int = 1, timestamp: Any = None
+) -> dict[str, Any]:
+    payload: dict[str, Any] = {"connectorId": connector}
+    stamp = at() if timestamp is None else timestamp
+    payload["meterValue"] = [{"timestamp": stamp, "sampledValue": list(samples)}]
+    if transaction is not None:
+        payload["transactionId"] = transaction
+    return payload
+
+
+def register(value: Any, **more: Any) -> dict[str, Any]:
+    return {"value": value, "measurand": "Energy.Active.Import.Register", **more}
+
+
+def is_now(moment: datetime | None) -> bool:
+    return moment is not None and abs(utcnow() - moment) < TOLERANCE
+
+
+@pytest.mark.parametrize(
+    ("samples", "kwh"),
+    [
+        ([{"value": "3000"}], 2.0),
+        ([register("3.0", unit="kWh")], 2.0),
+        ([register("1000", phase=f"L{n}", unit="Wh") for n in (1, 2, 3)], 2.0),
+        ([register("1000", phase="L1"), register("3000", location="Outlet")], 2.0),
+        ([register("99999", location="Inlet"), register("3000")], 2.0),
+        ([register(3000), {"value": "50.02", "measurand": "Frequency", "unit": "Hz"}], 2.0),
+        ([register("3000"), {"value": "1", "measurand": "Vendor.Mood", "unit": "smiley"}], 2.0),
+        ([register("99999", location="Inlet")], None),
+        ([register("NaN")], None),
+    ],
+)
+async def test_the_register_of_the_outlet_in_whatever_shape_is_the_sessions_energy(
+    site: Site, samples: list[Any], kwh: float | None
+) -> None:
+    """E37"""
+    async with scene(site) as s:
+        charge = await begin(s, meter=1000)
+        await s.point.call("MeterValues", values(charge.transaction_id, *samples))
+        tick = await s.app.until(event="meter_value")
+        assert tick["data"]["energy_delivered"] == kwh
+        (reading,) = MeterReading.objects.filter(session_id=charge.session_id)
+        assert reading.sampled_values["sampledValue"] == samples
+
+
+async def test_a_single_object_instead_of_a_list_is_read(site: Site) -> None:
+    """E37"""
+    async with scene(site) as s:
+        charge = await begin(s, meter=1000)
+        payload = values(charge.transaction_id, register("3000"))
+        payload["meterValue"] = {**payload["meterValue"][0], "sampledValue": register("3000")}
+        await s.point.call("MeterValues", payload)
+        assert (await s.app.until(event="meter_value"))["data"]["energy_delivered"] == 2.0
+
+
+@pytest.mark.parametrize("with_number", [False, True])
+async def test_values_of_connector_zero_are_kept_and_are_no_sessions(site: Site, with_number: bool) -> None:
+    """E37: the main meter's register is not the outlet's (errata 3.16)"""
+    async with scene(site) as s:
+        charge = await begin(s, meter=1000)
+        number = charge.transaction_id if with_number else None
+        await s.point.call("MeterValues", values(number, register("987654"), connector=0))
+        await s.point.call("MeterValues", values(charge.transaction_id, register("3000")))
+        assert (await s.app.until(event="meter_value"))["data"]["energy_delivered"] == 2.0
+        main = MeterReading.objects.get(charger=s.charger, connector_number=0)
+        assert (main.energy_wh, main.session) == (987654, None)
+        await s.point.stop(transaction=charge.transaction_id, meter=0, at=at())  # its register is lost
+        session = ChargingSession.objects.get(pk=charge.session_id)
+        assert (session.energy_wh, session.flags) == (2000, ["suspect"])
+
+
+async def test_values_without_a_session_are_kept(site: Site) -> None:
+    async with wire.charger(site.charger_url, make_charger().identity) as point:
+        for number in (None, -1, 987654321):
+            await point.call("MeterValues", values(number, register("5"), timestamp=at(-(number or 0) % 60)))
+        readings = MeterReading.objects.filter(charger__identity=point.identity)
+        assert [reading.session for reading in readings] == [None] * 3
+
+
+async def test_values_told_again_are_stored_once(site: Site) -> None:
+    async with scene(site) as s:
+        charge = await begin(s)
+        payload = values(charge.transaction_id, register("2000"))
+        for _ in range(3):
+            await s.point.call("MeterValues", payload)
+        assert MeterReading.objects.filter(session_id=charge.session_id).count() == 1
+
+
+async def test_values_of_the_next_session_do_not_go_to_the_last(site: Site) -> None:
+    """What the socket remembers of a connector ends with the transaction."""
+    async with scene(site) as s:
+        first = await begin(s, meter=1000)
+        await s.point.meter(transaction=None, at=at(), energy=1500)
+        await s.point.stop(transaction=first.transaction_id, meter=2000, at=at())
+        second = await begin(s, meter=2000)
+        await s.point.meter(transaction=None, at=at(), energy=2600)
+        s.app.passed.clear()
+        tick = await s.app.until(event="meter_value")
+        assert (tick["session_id"], tick["data"]["energy_delivered"]) == (second.session_id, 0.6)
+        assert MeterReading.objects.filter(session_id=first.session_id).count() == 1
+
+
+async def test_a_register_without_samples_of_energy_leaves_the_energy_unknown(site: Site) -> None:
+    async with scene(site) as s:
+        charge = await begin(s)
+        await s.point.meter(transaction=charge.transaction_id, at=at(), Power_Active_Import=7400, SoC=40)
+        data = (await s.app.until(event="meter_value"))["data"]
+        assert (data["energy_delivered"], data["power"], data["charge_percentage"]) == (None, 7.4, 40)
+        assert data["cost"] is None
+
+
+# --- clocks ---
+
+STAMPS: list[tuple[Any, datetime | None]] = [
+    ("2026-03-01T10:00:00Z", datetime(2026, 3, 1, 10, tzinfo=UTC)),
+    ("2026-03-01T12:00:00+02:00", datetime(2026, 3, 1, 10, tzinfo=UTC)),
+    ("2026-03-01T05:00:00.123-05:00", datetime(2026, 3, 1, 10, 0, 0, 123000, tzinfo=UTC)),
+    ("2026-03-01T10:00:00.1234567Z", datetime(2026, 3, 1, 10, 0, 0, 123456, tzinfo=UTC)),
+    ("2026-03-01T10:00:00", datetime(2026, 3, 1, 10, tzinfo=UTC)),
+    ("1970-01-01T00:10:00Z", None),
+    ("2000-01-01T00:10:00Z", None),
+    ("2099-01-01T00:00:00Z", None),
+    ("yesterday", None),
+    ("2026-03-01", None),
+    ("", None),
+    (12345, None),
+]
+
+
+@pytest.mark.parametrize(("stamp", "moment"), STAMPS)
+async def test_times_are_the_chargers_where_they_can_be_and_ours_where_not(
+    site: Site, stamp: Any, moment: datetime | None
+) -> None:
+    """E41: start, meter value and stop; None stands for the time of receipt. The text is kept as it came."""
+
+    def fits(found: datetime | None) -> bool:
+        return is_now(found) if moment is None else found == moment
+
+    async with wire.charger(site.charger_url, make_charger().identity) as point:
+        start = {"connectorId": 1, "idTag": unique("CARD"), "meterStart": 1000, "timestamp": stamp}
+        transaction = (await point.call("StartTransaction", start))["transactionId"]
+        await point.call("MeterValues", values(transaction, register("1500"), timestamp=stamp))
+        stop = {"transactionId": transaction, "meterStop": 2000, "timestamp": stamp}
+        await point.call("StopTransaction", stop)
+        session = ChargingSession.objects.get(transaction_id=transaction)
+        (reading,) = session.readings.all()
+        assert fits(session.started_at) and fits(session.stopped_at) and fits(reading.measured_at)
+        assert is_now(reading.received_at) and is_now(session.created_at)
+        if isinstance(stamp, str):
+            assert session.start_reported == stamp
+            assert reading.sampled_values["timestamp"] == stamp
+            assert not stamp or session.stop_reported == stamp
+        assert session.energy_wh == 1000
+        assert ("late" in session.flags) is (moment is not None)
+
+
+async def test_a_clock_that_is_a_little_ahead_is_believed(site: Site) -> None:
+    """E41: within CLOCK_SKEW_TOLERANCE_S"""
+    async with wire.charger(site.charger_url, make_charger().identity) as point:
+        moment = utcnow() + timedelta(seconds=100)
+        transaction = await point.start(id_tag=unique("CARD"), at=moment.isoformat())
+        assert ChargingSession.objects.get(transaction_id=transaction).started_at == moment
+
+
+async def test_a_clock_put_right_in_mid_session_makes_no_negative_time(site: Site) -> None:
+    """E41"""
+    async with wire.charger(site.charger_url, make_charger().identity) as point:
+        transaction = await point.start(id_tag=unique("CARD"), at=at(200))
+        await point.stop(transaction=transaction, meter=2000, at=at())
+        session = ChargingSession.objects.get(transaction_id=transaction)
+        assert session.stopped_at == session.started_at
+        assert session.flags == ["clock"]
