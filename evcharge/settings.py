@@ -72,8 +72,8 @@ if DATABASES["default"]["ENGINE"].endswith("sqlite3"):
     )
     # A file, so that a server process under test shares it.
     DATABASES["default"]["TEST"] = {"NAME": f"{DATABASES['default']['NAME']}.test"}
-else:
-    DATABASES["default"].update(CONN_MAX_AGE=None, CONN_HEALTH_CHECKS=True)
+# CONN_MAX_AGE stays 0: each HTTP request has a thread, and so a connection, of its own under ASGI. The sockets'
+# services keep theirs (gateway.db).
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 REDIS_URL = values.REDIS_URL

@@ -30,7 +30,7 @@ _present: set["ChargerSocket"] = set()
 
 def present_charger_ids() -> list[int]:
     """The chargers whose sockets this process holds."""
-    return [socket.charger.pk for socket in _present]
+    return [socket.charger.pk for socket in list(_present)]  # asked for from other threads too
 
 
 async def confirm_presence() -> None:
