@@ -127,8 +127,10 @@ def _keep_configuration(command: Command) -> None:
         entries = command.answer.get("configurationKey")
         for entry in entries if isinstance(entries, list) else []:
             if isinstance(entry, dict) and isinstance(entry.get("key"), str):
-                hidden = entry["key"] in SECRET_KEYS
-                charger.configuration[entry["key"]] = HIDDEN if hidden else entry.get("value", "")
+                value = entry.get("value", "")
+                charger.configuration[entry["key"]] = (
+                    HIDDEN if value and entry["key"] in SECRET_KEYS else value
+                )
     elif command.action == CHANGE_CONFIGURATION:
         key, value = command.params["key"], command.params["value"]
         if key in SECRET_KEYS:

@@ -39,7 +39,9 @@ class Ownership(NamedTuple):
 
 
 def audience(charger: Charger) -> list[str]:
-    """Groups that hear of this charger. Sockets of people who charge at it join its own group."""
+    """Groups that hear of this charger: nobody, before it is accepted. People who charge at it join its own group."""
+    if charger.registration != Charger.Registration.ACCEPTED:
+        return []
     groups = [charger_group(charger.pk), ALL_CHARGERS]
     if charger.station_id:
         groups.append(station_group(charger.station_id))

@@ -70,7 +70,8 @@ async def expecting(command_id: uuid.UUID) -> AsyncIterator[asyncio.Event]:
 async def wait(event: asyncio.Event, timeout_s: float) -> bool:
     """Whether it was set in time."""
     try:
-        await asyncio.wait_for(event.wait(), timeout_s)
+        async with asyncio.timeout(timeout_s):
+            await event.wait()
     except TimeoutError:
         return False
     return True

@@ -97,11 +97,13 @@ def ended(session: ChargingSession, *, late: bool) -> None:
         to=_to(session),
     )
     if not late:
+        seconds = duration_s(session)
+        time = duration_display(seconds) if seconds >= 60 else "under a minute"
         energy = f"{kwh(session.energy_wh):.2f} kWh" if session.energy_wh is not None else "unknown energy"
         _notify(
             session,
             "Charging stopped",
-            f"{energy} in {duration_display(duration_s(session))} at {session.charger.identity}.",
+            f"{energy} in {time} at {session.charger.identity}.",
         )
 
 

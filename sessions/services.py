@@ -163,8 +163,8 @@ def stop(
             commands.abandon_command(session.start_command_id, error="cancelled")
         ledger.fail(session, code="cancelled", message="The start was called off before charging began")
         return Requested(session, session.start_command)
-    if session.stop_command and not session.stop_command.is_finished:
-        return Requested(session, session.stop_command)  # a second tap: the charger is being asked
+    if session.stop_command and _is_under_way(session.stop_command):
+        return Requested(session, session.stop_command)  # a second tap
     command = send_command(
         charger=session.charger,
         action=REMOTE_STOP,
@@ -176,6 +176,14 @@ def stop(
     session.save(update_fields=["status", "stop_command", "updated_at"])
     announce.state(session)
     return Requested(session, command)
+
+
+def _is_under_way(stop_command: Command) -> bool:
+    """The charger is being asked, or has just agreed: a transaction takes a moment to end."""
+    if stop_command.finished_at is None:
+        return True
+    moment = timedelta(seconds=settings.COMMAND_TIMEOUT_S)
+    return stop_command.status == Command.Status.ACCEPTED and utcnow() - stop_command.finished_at < moment
 
 
 # --- the ends of commands ---

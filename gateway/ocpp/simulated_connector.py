@@ -182,6 +182,8 @@ class Connector(Outlet):
 
     def _close_transaction(self, transaction: Transaction, reason: str, *, id_tag: str | None = None) -> None:
         now = self._uplink.timestamp()
+        self.accrue()
+        transaction.energy_allowed = False  # the register stands still now, however often it is read
         payload: Payload = {"meterStop": self.register_wh, "timestamp": now, "reason": reason}
         if data := transaction.begin + self._stop_data("Transaction.End", now):
             payload["transactionData"] = data

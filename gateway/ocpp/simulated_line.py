@@ -102,7 +102,8 @@ class Line:
         answer = self._waiting[message_id] = asyncio.get_running_loop().create_future()
         try:
             await self._send([CALL, message_id, action, payload])
-            return await asyncio.wait_for(answer, timeout_s)
+            async with asyncio.timeout(timeout_s):  # wait_for may lose a cancellation before Python 3.12
+                return await answer
         except GONE as error:
             # TimeoutError is an OSError too, but a quiet connection is not a lost one.
             failure = CallTimedOut if isinstance(error, TimeoutError) else ConnectionLost

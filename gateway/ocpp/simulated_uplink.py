@@ -182,7 +182,8 @@ class Uplink:
     async def drain(self) -> None:
         """Wait until everything is delivered, but no longer than for one answer that does not come."""
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._outbox.empty(), self._call_timeout_s)
+            async with asyncio.timeout(self._call_timeout_s):
+                await self._outbox.empty()
 
     def forget_registration(self) -> None:
         """What a restart does: nothing may be sent before the next BootNotification is answered (§4.2)."""
@@ -252,7 +253,8 @@ class Uplink:
     async def _pause(self, seconds: float | None) -> bool:
         """Wait; True if nudged before the time was over."""
         try:
-            await asyncio.wait_for(self._nudged.wait(), seconds)
+            async with asyncio.timeout(seconds):
+                await self._nudged.wait()
         except TimeoutError:
             return False
         self._nudged.clear()

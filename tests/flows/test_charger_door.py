@@ -239,7 +239,7 @@ async def test_a_charger_that_answers_no_ping_is_offline_and_what_it_was_asked_h
             heard.append(await app.until(type="response", action="start_charging"))
         (answer,) = [m["data"] for m in heard if m.get("action") == "start_charging"]
         assert (answer["success"], answer["code"]) == (False, "charger_timeout")
-        assert time.monotonic() - began < 5
+        assert time.monotonic() - began < 3.5  # by the ping; the sweep would need longer
     assert not is_online(charger)
     command = Command.objects.get(charger=charger)
     assert (command.status, command.error) == ("unknown", "charger_offline")

@@ -1,6 +1,7 @@
 """The test console in a real browser: what a tester does with it, by mouse and by keyboard."""
 
 import asyncio
+import json
 import os
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -449,6 +450,49 @@ async def test_list_says_when_a_charger_goes_and_why_it_cannot_be_used(site: Sit
             await expect(page.row(charger)).to_contain_text("Connector 1: GroundFailure")
             await expect(page.connector(charger, 1)).to_have_attribute("data-word", "unavailable")
         await expect(page.row(charger)).to_contain_text("Offline, last seen")
+
+
+async def test_list_follows_what_operators_do(site: Site, browser: Browser) -> None:
+    """Messages put on the line by hand; the last two are of kinds that the page does not know."""
+    charger = make_first_charger(connectors=1)
+    connectors = [{"connector_id": 1, "status": "Available", "error_code": None, "updated_at": now()}]
+    listed = {"status": "available", "connected": True, "display": "1/1", "connectors": connectors}
+    station = {
+        "station_id": 1,
+        "station_name": "New Station",
+        "location": {"latitude": None, "longitude": None, "address": "1 New Road"},
+        "chargers": [{"charger_id": charger.identity, **listed}],
+    }
+    lines: list[WebSocketRoute] = []
+
+    async def with_open_line(page: Page) -> None:
+        def carry(socket: WebSocketRoute) -> None:
+            socket.connect_to_server()
+            lines.append(socket)
+
+        await page.route_web_socket(re.compile(".*"), carry)
+
+    async with console(browser, site.http, before=with_open_line) as page:
+        await page.log_in(make_user().username)
+        await expect(page.row(charger)).to_contain_text("Has never connected")
+
+        def push(**message: Any) -> None:
+            lines[0].send(json.dumps({"timestamp": now(), **message}))
+
+        push(type="charger_list_update", action="removed", data={"chargers": [station]})
+        await expect(page.row(charger)).to_have_count(0)
+        push(type="charger_list_update", action="added", data={"chargers": [station]})
+        await expect(page.row(charger)).to_contain_text("New Station · 1 New Road")
+        await expect(page.connector(charger, 1)).to_have_attribute("data-word", "available")
+        reason = {"is_under_maintenance": True, "maintenance_reason": "New cable", "timestamp": now()}
+        push(type="charger_update", charger_id=charger.identity, event="maintenance_mode", data=reason)
+        await expect(page.row(charger)).to_contain_text("Under maintenance: New cable")
+        push(type="notification", title="To all", message="We close at eight", data={})
+        await expect(page.notice).to_have_text("To all: We close at eight")
+        push(type="tomorrow's message", data=[1, 2])
+        await expect(page.entries.last).to_contain_text("tomorrow's message")
+        lines[0].send("no JSON <b>at all</b>")
+        await expect(page.entries.last).to_contain_text("no JSON <b>at all</b>")
 
 
 # --- actions ---

@@ -259,9 +259,9 @@ async def test_wscat_with_the_lines_of_the_document(site: Site, simulated: Simul
         await until(type="session_update", event="meter_value")
         wscat.stdin.write(f"{stop_line}\n".encode())
         stop = await until(type="response", action="stop_charging")
-        await until(type="session_update", event="session_completed")
         wscat.stdin.close()
         assert await asyncio.wait_for(wscat.wait(), 10) == 0
+    await completed(start["data"]["session_id"])
     checklist(simulated, driver, start, stop)
 
 
@@ -364,5 +364,5 @@ async def test_stop_without_a_charger_id(site: Site, simulated: Simulated, drive
         await app.until(type="session_update", event="meter_value")
         await app.send({"action": "stop_charging", "data": {}})
         stop = await app.until(type="response", action="stop_charging")
-        await app.until(type="session_update", event="session_completed")
+        await completed(start["data"]["session_id"])
         checklist(simulated, driver, start, stop)

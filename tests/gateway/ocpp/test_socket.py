@@ -101,3 +101,24 @@ async def test_a_database_that_goes_away_behind_the_handshake_closes_the_socket(
     assert [message["type"] for message in dial.sent] == ["websocket.accept", "websocket.close"]
     assert dial.sent[1]["code"] == socket.TRY_AGAIN_LATER
     assert socket.present_charger_ids() == []
+
+
+async def test_a_socket_that_lost_its_charger_hears_nothing_more() -> None:
+    """E2: frames that were on their way when a newer socket took over"""
+    heard: list[str] = []
+
+    class Deaf:
+        async def receive(self, text: str) -> None:
+            heard.append(text)
+
+        def close(self) -> None:
+            heard.append("closed")
+
+    old = socket.ChargerSocket()
+    old.rpc = Deaf()  # type: ignore[assignment]
+    socket._present.add(old)
+    await old.receive("before", None)
+    await old.socket_superseded({})
+    await old.receive("after", None)
+    await old.receive(None, b"after")
+    assert heard == ["before", "closed"]
