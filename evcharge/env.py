@@ -4,10 +4,13 @@
 Nothing outside `settings.py` imports this module.
 """
 
+import os
 import secrets
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import environ
 from django.core.exceptions import ImproperlyConfigured
@@ -18,7 +21,7 @@ DEMO_DIR = BASE_DIR / ".demo"
 
 @dataclass(frozen=True)
 class Variable:
-    """One environment variable. `kind` is a cast of django-environ: str, int, bool, list or db_url."""
+    """One environment variable; `kind` names its reader, below."""
 
     name: str
     kind: str
@@ -37,8 +40,8 @@ _SECTIONS: dict[str, list[tuple[str, str, Any, str]]] = {
         ),
         ("DEBUG", "bool", False, "Django's debug pages. Never in production."),
         ("DEMO", "bool", False, "The demo: its own database in .demo/, users with known passwords."),
-        ("LOG_LEVEL", "str", "INFO", "DEBUG, INFO, WARNING or ERROR."),
-        ("TIME_ZONE", "str", "UTC", "Time zone of the admin pages; everything is stored in UTC."),
+        ("LOG_LEVEL", "level", "INFO", "DEBUG, INFO, WARNING or ERROR."),
+        ("TIME_ZONE", "zone", "UTC", "Time zone of the admin pages; everything is stored in UTC."),
     ],
     "Network": [
         ("HOST", "str", "127.0.0.1", "Address the server listens on; 0.0.0.0 in a container."),
@@ -55,7 +58,7 @@ _SECTIONS: dict[str, list[tuple[str, str, Any, str]]] = {
             "sqlite:///evcharge.sqlite3",
             "sqlite:///file or postgresql://user:pw@host/db.",
         ),
-        ("REDIS_URL", "str", "", "redis://host:6379/0. Empty: messages stay inside this one process."),
+        ("REDIS_URL", "redis_url", "", "redis://host:6379/0. Empty: messages stay inside this one process."),
         ("PROCESSES", "int", 1, "How many server processes share the database; above 1 Redis is needed."),
         ("DB_THREADS", "int", 8, "Database connections a process may use at once, besides the writer's one."),
     ],
@@ -109,18 +112,85 @@ VARIABLES = [
 ]
 
 
+# --- readers: text → value; a ValueError says what the text must be ---
+
+
+def _whole_number(text: str) -> int:
+    try:
+        return int(text)
+    except ValueError:
+        raise ValueError(f"must be a whole number, not {text!r}") from None
+
+
+_YES, _NO = ("1", "true", "yes", "on"), ("0", "false", "no", "off")
+
+
+def _yes_or_no(text: str) -> bool:
+    """Strict, since a mistyped HTTPS=ture must not turn security off without a word."""
+    word = text.strip().lower()
+    if word not in _YES + _NO:
+        raise ValueError(f"must be true or false, not {text!r}")
+    return word in _YES
+
+
+def _parts(text: str) -> list[str]:
+    return [part.strip() for part in text.split(",") if part.strip()]
+
+
+def _level(text: str) -> str:
+    if text.upper() not in (levels := ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")):
+        raise ValueError(f"must be one of {', '.join(levels)}, not {text!r}")
+    return text.upper()
+
+
+def _zone(text: str) -> str:
+    try:
+        ZoneInfo(text)
+    except (ValueError, OSError, KeyError):
+        raise ValueError(f"must be a time zone such as Europe/Amsterdam, not {text!r}") from None
+    return text
+
+
+def _database(text: str) -> dict[str, Any]:
+    """Django's settings for it. The text is not repeated in an error: it may hold a password."""
+    kind, colon, _ = text.partition("://")
+    if not colon or kind not in ("sqlite", "postgres", "postgresql"):
+        raise ValueError("must be sqlite:///file or postgresql://user:password@host/database")
+    config = environ.Env.db_url_config(text)
+    if kind == "sqlite" and config["NAME"] != ":memory:":
+        config["NAME"] = str(BASE_DIR / config["NAME"])  # wherever it is started from
+    return config
+
+
+def _redis(text: str) -> str:
+    if text and text.partition("://")[0] not in ("redis", "rediss", "unix"):
+        raise ValueError("must be redis://host:6379/0, or empty")
+    return text
+
+
+_READERS: dict[str, Callable[[str], Any]] = {
+    "str": str,
+    "int": _whole_number,
+    "bool": _yes_or_no,
+    "list": _parts,
+    "level": _level,
+    "zone": _zone,
+    "db_url": _database,
+    "redis_url": _redis,
+}
+
+
 class Settings:
     """Typed values of all variables: `values.PORT`. Fails at once, and by name, on a value of a wrong type."""
 
     def __init__(self) -> None:
-        self._env = environ.Env()
-        configured = bool(self._env.str("SECRET_KEY", default="")) or (BASE_DIR / ".env").is_file()
-        self.DEMO: bool = self._env.bool("DEMO", default=not configured and DEMO_DIR.is_dir())
+        configured = bool(os.environ.get("SECRET_KEY")) or (BASE_DIR / ".env").is_file()
+        self.DEMO: bool = _read("DEMO", "bool", not configured and DEMO_DIR.is_dir())
         if not self.DEMO:
-            environ.Env.read_env(str(BASE_DIR / self._env.str("ENV_FILE", default=".env")))
+            environ.Env.read_env(str(BASE_DIR / os.environ.get("ENV_FILE", ".env")))
         for variable in VARIABLES:
             if variable.name != "DEMO":
-                setattr(self, variable.name, self._read(variable))
+                setattr(self, variable.name, _read(variable.name, variable.kind, variable.default))
         if self.DEMO:
             self._isolate_demo()
         if not self.SECRET_KEY:
@@ -131,14 +201,6 @@ class Settings:
     def __getattr__(self, name: str) -> Any:
         raise AttributeError(f"{name} is not in the table of settings (evcharge/env.py)")
 
-    def _read(self, variable: Variable) -> Any:
-        try:
-            if variable.kind == "db_url":
-                return self._env.db(variable.name, default=variable.default)
-            return getattr(self._env, variable.kind)(variable.name, default=variable.default)
-        except (ValueError, ImproperlyConfigured) as error:
-            raise ImproperlyConfigured(f"{variable.name} must be of type {variable.kind}: {error}") from error
-
     def _isolate_demo(self) -> None:
         """The demo keeps to its own folder, whatever the environment says: its users must not reach real data."""
         DEMO_DIR.mkdir(exist_ok=True)
@@ -147,8 +209,20 @@ class Settings:
             key.write_text(secrets.token_urlsafe(50))
             key.chmod(0o600)
         self.SECRET_KEY = key.read_text()
-        self.DATABASE_URL = environ.Env.db_url_config(f"sqlite:///{DEMO_DIR / 'db.sqlite3'}")
+        self.DATABASE_URL = _database(f"sqlite:///{DEMO_DIR / 'db.sqlite3'}")
         self.REDIS_URL = ""
+
+
+def _read(name: str, kind: str, default: Any) -> Any:
+    text = os.environ.get(name, "")
+    if not text:  # not set, or as good as: `PORT=`, as container tools write it
+        if not isinstance(default, str):
+            return default
+        text = default
+    try:
+        return _READERS[kind](text)
+    except ValueError as error:
+        raise ImproperlyConfigured(f"{name} {error}") from error
 
 
 def example() -> str:

@@ -1,5 +1,6 @@
 """Django settings. Every value that differs between installations comes through `evcharge.env`."""
 
+import sys
 from datetime import timedelta
 from typing import Any
 
@@ -14,7 +15,8 @@ ALLOWED_HOSTS = ["*"] if DEMO else values.ALLOWED_HOSTS
 CSRF_TRUSTED_ORIGINS = values.CSRF_TRUSTED_ORIGINS
 
 INSTALLED_APPS = [
-    "daphne",  # `manage.py runserver` speaks ASGI; must stand before staticfiles
+    # Its `runserver` speaks ASGI; before staticfiles. Only then: Twisted is 27 MiB that no other process needs.
+    *(["daphne"] if "runserver" in sys.argv[1:2] else []),
     "django.contrib.admin",
     "django.contrib.auth",
     "django.contrib.contenttypes",

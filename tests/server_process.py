@@ -1,5 +1,6 @@
 """Real server processes on the test database."""
 
+import json
 import os
 import subprocess
 import sys
@@ -90,8 +91,16 @@ class ServerProcess:
         return Path(self.log_file.name).read_text()
 
     def get(self, path: str) -> tuple[int, str]:
+        return self._ask(urllib.request.Request(self.http + path))
+
+    def post(self, path: str, data: Any) -> tuple[int, str]:
+        """POST JSON; the status and the text of the answer."""
+        headers = {"Content-Type": "application/json"}
+        return self._ask(urllib.request.Request(self.http + path, json.dumps(data).encode(), headers))
+
+    def _ask(self, request: urllib.request.Request) -> tuple[int, str]:
         try:
-            with urllib.request.urlopen(self.http + path, timeout=10) as response:
+            with urllib.request.urlopen(request, timeout=10) as response:
                 return response.status, response.read().decode()
         except urllib.error.HTTPError as error:
             return error.code, error.read().decode()

@@ -77,9 +77,7 @@ class Rpc:
         self._turn = asyncio.Lock()
         self._open: tuple[str, asyncio.Future[Any]] | None = None
         self._timed_out: OrderedDict[str, None] = OrderedDict()
-        self._answers: OrderedDict[str, tuple[int, str]] = (
-            OrderedDict()
-        )  # id → (hash of the CALL, our answer)
+        self._answers: OrderedDict[str, tuple[int, str]] = OrderedDict()  # id → (the CALL's hash, our answer)
         self._closed = False
 
     # --- frames in ---

@@ -63,8 +63,8 @@ class Contestant:
             cpu_us=cpu_us,
             p50_ms=full.p50_ms,
             p99_ms=full.p99_ms,
-            light_p50_ms=light and light.p50_ms,
-            light_p99_ms=light and light.p99_ms,
+            light_p50_ms=light.p50_ms if light else None,
+            light_p99_ms=light.p99_ms if light else None,
         )
 
 

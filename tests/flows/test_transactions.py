@@ -498,7 +498,8 @@ async def test_a_start_without_an_answer_has_failed_when_the_connector_reports_f
         await s.point.status(2, "Available")  # another connector tells nothing
         assert ChargingSession.objects.get(user=s.user).status == "pending"
         await s.point.status(1, "Available")
-        assert (await s.app.until(event="session_error"))["data"]["code"] == "charger_timeout"
+        failed = await s.app.until(event="session_error")
+        assert failed["data"] == {"code": "charger_timeout", "message": "The charger did not start"}
 
 
 async def test_no_start_is_kept_for_a_charger_that_is_offline(site: Site) -> None:

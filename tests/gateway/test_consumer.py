@@ -70,6 +70,8 @@ class Server:
         self.events.put_nowait({"type": "websocket.disconnect", "code": 1001})
         async with asyncio.timeout(5):
             await self.task
+        coroutines = {task.get_coro().__qualname__ for task in asyncio.all_tasks()}  # type: ignore[union-attr]
+        assert not [name for name in coroutines if name.startswith(("SocketConsumer.", "Socket."))]
 
 
 async def test_a_socket_ends_though_what_it_waits_for_swallows_the_cancellation() -> None:

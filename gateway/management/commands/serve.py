@@ -11,6 +11,7 @@ from gateway.server import Server, config, listening_socket
 
 class Command(BaseCommand):
     help = "Serve everything on one port. Run one process per core behind a proxy; see README, Scale it."
+    requires_system_checks = ()  # `handle` runs them, and says so
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--host", default=settings.HOST)

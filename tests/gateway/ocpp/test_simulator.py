@@ -1061,7 +1061,7 @@ async def test_cancelled_dial_closes_the_connection_and_leaves_nothing_running()
         await network.connection.wait_closed()
         assert network.connection.close_code == 1000
         async with asyncio.timeout(2):
-            while asyncio.all_tasks() - before:  # noqa: ASYNC110 - nothing tells when a task has ended
+            while asyncio.all_tasks() - before:
                 await asyncio.sleep(0.01)
 
 
