@@ -217,7 +217,7 @@ def test_a_taken_port_is_named_and_another_one_suggested(tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
-def test_it_ends_at_once_with_everything_it_began_and_can_begin_again(
+async def test_it_ends_at_once_with_everything_it_began_and_can_begin_again(
     tmp_path: Path, how: signal.Signals
 ) -> None:
     """Ctrl-C, and what `kill` or a container does. Begun again it has its data, and its tokens hold."""
@@ -229,17 +229,20 @@ def test_it_ends_at_once_with_everything_it_began_and_can_begin_again(
         assert first.process.returncode in (0, -how, 128 + how)
         assert "Traceback" not in first.output
         token = first.token
-        second = Demo(folder, CHARGERS="0").ready()
+        second = Demo(folder, CHARGERS="0" if how == signal.SIGINT else "4").ready()
         try:
-            assert "No simulated chargers" in second.output
-            assert f"ws://localhost:{second.port}/ocpp/CP001" in second.output
-
-            async def look() -> list[bool]:
-                async with wire.app(f"ws://127.0.0.1:{second.port}", token) as app:
+            if how == signal.SIGINT:
+                assert "No simulated chargers" in second.output
+                assert f"ws://localhost:{second.port}/ocpp/CP001" in second.output
+                expected = dict.fromkeys(("CP001", "CP002"), False)
+            else:
+                assert "CP001 (two connectors), CP002 (one) and 2 more up to CP004" in second.output
+                expected = dict.fromkeys(("CP001", "CP002", "CP003", "CP004"), True)
+            async with wire.app(f"ws://127.0.0.1:{second.port}", token) as app, asyncio.timeout(10):
+                connected: dict[str, bool] = {}
+                while connected != expected:
                     chargers = (await app.act("list_chargers"))["chargers"]
-                    return [charger["connected"] for charger in chargers]
-
-            assert asyncio.new_event_loop().run_until_complete(look()) == [False, False]
+                    connected = {each["charger_id"]: each["connected"] for each in chargers}
             assert second.end(how) < 6
         finally:
             second.kill()

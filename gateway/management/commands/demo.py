@@ -18,7 +18,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from gateway.auth import tokens_for
 from gateway.ocpp.simulator import SimulatedCharger, dial
 from gateway.server import Server, config, listening_socket
-from sessions.management.commands.seed_demo import CHARGERS, ID_TAG
+from sessions.management.commands.seed_demo import CHARGERS, ID_TAG, connectors_of
 
 # Said too often to be worth a line each.
 _QUIET = {"Heartbeat", "MeterValues"}
@@ -31,20 +31,21 @@ class Command(BaseCommand):
         parser.add_argument("--port", type=int, default=settings.PORT)
         parser.add_argument(
             "--chargers",
-            default=os.environ.get("CHARGERS", "all"),
-            help="0 leaves the simulated chargers out",
+            type=int,
+            default=os.environ.get("CHARGERS") or CHARGERS,
+            help="how many are simulated; 0 leaves them out",
         )
 
-    def handle(self, *args: Any, port: int, chargers: str, **options: Any) -> None:
+    def handle(self, *args: Any, port: int, chargers: int, **options: Any) -> None:
         if not settings.DEMO:
             raise CommandError("This is for the demo: run `make demo`, or set DEMO=1.")
         folder = Path(settings.DATABASES["default"]["NAME"]).parent
         with _alone(folder / "running"):
             listener = listening_socket(settings.HOST, port)
             call_command("migrate", verbosity=0)
-            call_command("seed_demo")
+            call_command("seed_demo", chargers=chargers)
             token = tokens_for(get_user_model().objects.get(username="driver"))[0]
-            simulated = [] if chargers == "0" else list(CHARGERS.items())
+            simulated = list(connectors_of(chargers).items())
             with (folder / "simulator.log").open("a", buffering=1) as log, suppress(KeyboardInterrupt):
                 asyncio.run(self._serve(listener, port, token, simulated, log))
 
@@ -54,7 +55,7 @@ class Command(BaseCommand):
         dialling: list[asyncio.Task[None]] = []
 
         def started() -> None:
-            self.stdout.write(_welcome(port, token, bool(simulated)))
+            self.stdout.write(_welcome(port, token, len(simulated)))
             self.stdout.flush()
             for seed, (identity, connectors) in enumerate(simulated):
                 charger = SimulatedCharger(
@@ -107,13 +108,15 @@ def _alone(path: Path) -> Iterator[None]:
         yield
 
 
-def _welcome(port: int, token: str, with_chargers: bool) -> str:
+def _welcome(port: int, token: str, count: int) -> str:
     base, socket = f"http://localhost:{port}", f"ws://localhost:{port}"
     manage = f"{os.path.relpath(sys.executable)} manage.py"
-    chargers = (
-        "CP001 (two connectors) and CP002 (one) are simulated and connected."
-        if with_chargers
-        else f"No simulated chargers. Let yours dial {socket}/ocpp/CP001 (or CP002), subprotocol ocpp1.6, no password."
+    chargers = {
+        0: f"No simulated chargers. Let yours dial {socket}/ocpp/CP001 (or CP002), subprotocol ocpp1.6, no password.",
+        1: "CP001 (two connectors) is simulated and connected.",
+        2: "CP001 (two connectors) and CP002 (one) are simulated and connected.",
+    }.get(
+        count, f"CP001 (two connectors), CP002 (one) and {count - 2} more up to CP{count:03} are simulated."
     )
     return f"""
 evcharge is running. {chargers}

@@ -5,27 +5,35 @@ from typing import Any
 
 from django.conf import settings
 from django.contrib.auth import get_user_model
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import transaction
 
 from chargers.models import Charger, Connector, Station
 from sessions.models import IdTag, Tariff
 
-CHARGERS = {"CP001": 2, "CP002": 1}
+CHARGERS = 2
 ID_TAG = "DEMOTAG1"
 
 
 class Command(BaseCommand):
     help = "Create the demo's users, station, chargers, id tag and tariff."
 
-    def handle(self, *args: Any, **options: Any) -> None:
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("--chargers", type=int, default=CHARGERS, help="how many, if more than two")
+
+    def handle(self, *args: Any, chargers: int, **options: Any) -> None:
         if not settings.DEMO:
             raise CommandError("The demo's users have known passwords; they are made with DEMO=1 only.")
-        seed()
+        seed(max(CHARGERS, chargers))
+
+
+def connectors_of(count: int) -> dict[str, int]:
+    """Identity → connectors of so many chargers: two each, but for CP002 with one."""
+    return {f"CP{number:03}": 1 if number == 2 else 2 for number in range(1, count + 1)}
 
 
 @transaction.atomic
-def seed() -> None:
+def seed(chargers: int) -> None:
     operator = _user("operator", is_staff=True, is_superuser=True)
     driver = _user("driver")
     _user("driver2")
@@ -33,7 +41,7 @@ def seed() -> None:
         name="Demo Station",
         defaults={"address": "1 Market Square, Utrecht", "latitude": 52.0907, "longitude": 5.1214},
     )
-    for identity, connectors in CHARGERS.items():
+    for identity, connectors in connectors_of(chargers).items():
         charger, _ = Charger.objects.get_or_create(identity=identity, defaults={"station": station})
         for number in range(1, connectors + 1):
             Connector.objects.get_or_create(charger=charger, number=number)

@@ -1,0 +1,60 @@
+"""The channel layers: many messages at a time, none without bound."""
+
+import asyncio
+from typing import Any
+
+from channels.layers import get_channel_layer
+
+from gateway.layers import MAX_WAITING
+from tests.conftest import stack
+
+
+async def received(layer: Any, channel: str) -> dict[str, Any]:
+    async with asyncio.timeout(5):
+        return await layer.receive(channel)
+
+
+async def test_a_group_hears_in_order() -> None:
+    layer: Any = get_channel_layer()
+    channel = await layer.new_channel()
+    await layer.group_add("layers.order", channel)
+    for number in range(20):
+        await layer.group_send("layers.order", {"type": "x", "number": number})
+    assert [(await received(layer, channel))["number"] for _ in range(20)] == list(range(20))
+    await layer.group_discard("layers.order", channel)
+
+
+if stack() == "real":
+
+    async def test_a_batch_goes_to_groups_and_channels_alike() -> None:
+        layer: Any = get_channel_layer()
+        channel = await layer.new_channel()
+        await layer.group_add("layers.batch", channel)
+        await layer.deliver(
+            [
+                (True, "layers.batch", {"type": "a"}),
+                (False, channel, {"type": "b"}),
+                (True, "nobody", {"type": "c"}),
+            ]
+        )
+        assert [(await received(layer, channel))["type"] for _ in range(2)] == ["a", "b"]
+        await layer.group_discard("layers.batch", channel)
+
+    async def test_a_channel_nobody_reads_forgets_and_says_so() -> None:
+        layer: Any = get_channel_layer()
+        channel = await layer.new_channel()
+        await layer.deliver([(False, channel, {"type": "x", "number": n}) for n in range(MAX_WAITING + 10)])
+        await layer.deliver([(False, channel, {"type": "last"})])
+        kinds = []
+        while not kinds or kinds[-1] != "last":
+            kinds.append((await received(layer, channel))["type"])
+        assert kinds[0] == "queue.overflow"
+        assert len(kinds) < MAX_WAITING
+
+    async def test_an_idle_channel_is_still_there_after_redis_pys_time_out() -> None:
+        """redis-py gives up a silent connection after 5 s unless told otherwise."""
+        layer: Any = get_channel_layer()
+        channel = await layer.new_channel()
+        await asyncio.sleep(7)
+        await layer.send(channel, {"type": "still.there"})
+        assert (await received(layer, channel))["type"] == "still.there"
