@@ -8,6 +8,7 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 from statistics import median
+from typing import Any
 
 import msgspec
 from django.contrib.auth.models import User
@@ -81,8 +82,11 @@ def in_turns(bench: Bench, *contestants: Contestant) -> dict[str, Figures]:
 
 
 def _medians(rounds: list[Figures]) -> Figures:
-    values = {name: [getattr(figures, name) for figures in rounds] for name in Figures.__struct_fields__}
-    return Figures(**{name: None if None in each else median(each) for name, each in values.items()})
+    values: dict[str, list[Any]] = {
+        name: [getattr(figures, name) for figures in rounds] for name in Figures.__struct_fields__
+    }
+    medians: dict[str, Any] = {name: None if None in each else median(each) for name, each in values.items()}
+    return Figures(**medians)
 
 
 # --- T1 ---

@@ -11,6 +11,7 @@ from datetime import timedelta
 from functools import partial
 from io import StringIO
 from pathlib import Path
+from typing import Any
 
 import pytest
 from django.contrib.auth import authenticate
@@ -31,9 +32,9 @@ from tests.factories import hashed, make_charger, make_online_charger, make_sess
 from tests.server_process import ROOT, environment_of, run_command
 
 
-async def command(*arguments: str, **settings: object) -> subprocess.CompletedProcess[str]:
+async def command(*arguments: str, **settings: Any) -> subprocess.CompletedProcess[str]:
     """In a thread, since simulated chargers live on this loop."""
-    return await asyncio.to_thread(run_command, *arguments, **settings)
+    return await asyncio.to_thread(lambda: run_command(*arguments, **settings))
 
 
 @asynccontextmanager

@@ -222,7 +222,7 @@ async def test_percentage_and_time_remaining_where_the_car_tells_its_charge(site
         charge = await begin(s, started_at=at(-3700))
 
         async def told(seconds: float, soc: float | None) -> tuple[Any, Any, Any]:
-            values = {} if soc is None else {"SoC": soc}
+            values: dict[str, Any] = {} if soc is None else {"SoC": soc}
             await s.point.meter(
                 transaction=charge.transaction_id, at=at(seconds), energy=round(5000 + seconds), **values
             )

@@ -45,7 +45,7 @@ if stack() == "real":
         channel = await layer.new_channel()
         await layer.deliver([(False, channel, {"type": "x", "number": n}) for n in range(MAX_WAITING + 10)])
         await layer.deliver([(False, channel, {"type": "last"})])
-        kinds = []
+        kinds: list[str] = []
         while not kinds or kinds[-1] != "last":
             kinds.append((await received(layer, channel))["type"])
         assert kinds[0] == "queue.overflow"

@@ -32,7 +32,7 @@ class Command(BaseCommand):
         parser.add_argument(
             "--chargers",
             type=int,
-            default=os.environ.get("CHARGERS") or CHARGERS,
+            default=os.environ.get("CHARGERS") or len(CHARGERS),
             help="how many are simulated; 0 leaves them out",
         )
 

@@ -11,7 +11,7 @@ from django.db import transaction
 from chargers.models import Charger, Connector, Station
 from sessions.models import IdTag, Tariff
 
-CHARGERS = 2
+CHARGERS = {"CP001": 2, "CP002": 1}  # and their connectors
 ID_TAG = "DEMOTAG1"
 
 
@@ -19,17 +19,18 @@ class Command(BaseCommand):
     help = "Create the demo's users, station, chargers, id tag and tariff."
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("--chargers", type=int, default=CHARGERS, help="how many, if more than two")
+        parser.add_argument("--chargers", type=int, default=len(CHARGERS), help="how many, if more than two")
 
     def handle(self, *args: Any, chargers: int, **options: Any) -> None:
         if not settings.DEMO:
             raise CommandError("The demo's users have known passwords; they are made with DEMO=1 only.")
-        seed(max(CHARGERS, chargers))
+        seed(max(len(CHARGERS), chargers))
 
 
 def connectors_of(count: int) -> dict[str, int]:
-    """Identity → connectors of so many chargers: two each, but for CP002 with one."""
-    return {f"CP{number:03}": 1 if number == 2 else 2 for number in range(1, count + 1)}
+    """Identity → connectors of so many chargers; further ones than the two have two connectors."""
+    identities = [f"CP{number:03}" for number in range(1, count + 1)]
+    return {identity: CHARGERS.get(identity, 2) for identity in identities}
 
 
 @transaction.atomic
