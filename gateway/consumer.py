@@ -105,7 +105,7 @@ class SocketConsumer(AsyncConsumer):
         """
         if self.is_open:
             self.is_open = False
-            if code != 1000 and self.scope["asgi"].get("spec_version", "2.0") < "2.3":
+            if code != 1000 and self.scope.get("asgi", {}).get("spec_version", "2.0") < "2.3":
                 code += 3000
             await self._hand_over({"type": "websocket.close", "code": code, "reason": reason})
 

@@ -207,12 +207,23 @@ class ChargingSession(models.Model):
 
 
 class MeterReading(models.Model):
-    """What a meter showed at one moment. Rows are only ever added, many at a time (sessions.meter_store)."""
+    """What a meter showed at one moment. Rows are only ever added, many at a time (sessions.meter_store).
+
+    The database does not check the two references again: it would be half the cost of a row.
+    """
 
     session = models.ForeignKey(
-        ChargingSession, models.CASCADE, null=True, blank=True, related_name="readings", db_index=False
+        ChargingSession,
+        models.CASCADE,
+        null=True,
+        blank=True,
+        related_name="readings",
+        db_index=False,
+        db_constraint=False,
     )
-    charger = models.ForeignKey(Charger, models.CASCADE, related_name="readings", db_index=False)
+    charger = models.ForeignKey(
+        Charger, models.CASCADE, related_name="readings", db_index=False, db_constraint=False
+    )
     connector_number = models.PositiveSmallIntegerField(help_text="0 is the charger's own main meter")
     measured_at = models.DateTimeField()
     received_at = models.DateTimeField()

@@ -2,12 +2,14 @@
 
 import json
 import os
+import socket
 import subprocess
 import sys
 import tempfile
 import time
 import urllib.error
 import urllib.request
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -59,9 +61,9 @@ def run_command(*arguments: str, timeout_s: float = 60, **settings: Any) -> subp
 
 
 class ServerProcess:
-    """`manage.py serve` on a port of its own; `log` is what it wrote."""
+    """`manage.py serve` on a port of its own, or another command that serves on `port`; `log` is what it wrote."""
 
-    def __init__(self, *command: str, **environment: Any) -> None:
+    def __init__(self, *command: str, port: int | None = None, **environment: Any) -> None:
         self.log_file = tempfile.NamedTemporaryFile("w+", suffix=".log", delete=False)  # noqa: SIM115
         arguments = command or ("manage.py", "serve", "--port", "0")
         self.process = subprocess.Popen(
@@ -71,14 +73,17 @@ class ServerProcess:
             stdout=self.log_file,
             stderr=subprocess.STDOUT,
         )
-        self.port = self._port()
+        self.port = self._port(port)
         self.ws = f"ws://127.0.0.1:{self.port}"
         self.http = f"http://127.0.0.1:{self.port}"
 
-    def _port(self) -> int:
+    def _port(self, given: int | None) -> int:
         deadline = time.monotonic() + 30
         while time.monotonic() < deadline:
-            if (found := self.log.partition("listens on http://")[2]) and "/" in found:
+            if given is not None:
+                with suppress(OSError), socket.create_connection(("127.0.0.1", given), timeout=1):
+                    return given
+            elif (found := self.log.partition("listens on http://")[2]) and "/" in found:
                 return int(found.partition("/")[0].rpartition(":")[2])
             if self.process.poll() is not None:
                 break

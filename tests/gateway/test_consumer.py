@@ -3,6 +3,8 @@
 import asyncio
 from typing import Any
 
+import pytest
+
 from gateway.consumer import SocketConsumer
 
 
@@ -98,3 +100,43 @@ async def test_one_bad_layer_message_does_not_deafen_a_socket() -> None:
         await server.layer(kind)
     await server.logged("noted")
     await server.end()
+
+
+def opened(spec_version: str | None, error: Exception | None = None) -> tuple[Socket, list[dict[str, Any]]]:
+    """A socket in mid-connection, and what its server is handed; with an error the server refuses to take it."""
+    sent: list[dict[str, Any]] = []
+
+    async def send(message: dict[str, Any]) -> None:
+        sent.append(message)
+        if error is not None:
+            raise error
+
+    socket = Socket()
+    socket.scope = {"asgi": {"spec_version": spec_version} if spec_version else {"version": "3.0"}}
+    socket.base_send = send
+    socket.is_open = True
+    return socket, sent
+
+
+@pytest.mark.parametrize(
+    ("spec_version", "code", "closed_with"),
+    [("2.4", 1008, 1008), ("2.3", 1013, 1013), (None, 1008, 4008), (None, 1002, 4002), (None, 1000, 1000)],
+)
+async def test_a_server_without_reasons_gets_a_code_it_can_send(
+    spec_version: str | None, code: int, closed_with: int
+) -> None:
+    """Daphne closes with 1000 and 3000–4999 only."""
+    socket, sent = opened(spec_version)
+    await socket.close(code, "Because")
+    await socket.close(code, "Because")  # once
+    await socket.send_text("too late")
+    assert sent == [{"type": "websocket.close", "code": closed_with, "reason": "Because"}]
+
+
+@pytest.mark.parametrize("error", [ConnectionResetError(), RuntimeError("Unexpected ASGI message")])
+async def test_a_peer_that_is_gone_is_no_fault(error: Exception) -> None:
+    socket, sent = opened("2.4", error)
+    await socket.send_text("one")
+    await socket.send_text("two")
+    assert [message["text"] for message in sent] == ["one"]
+    assert not socket.is_open

@@ -1,8 +1,11 @@
 """Secrets stay out of the logs."""
 
 import logging
+from io import StringIO
+from typing import Any
 
 import pytest
+from django.conf import settings
 
 from gateway.logs import HideSecrets, without_secrets
 
@@ -40,3 +43,37 @@ def test_the_filter_sees_arguments_too() -> None:
     assert HideSecrets().filter(record)
     assert JWT not in record.getMessage()
     assert record.getMessage().endswith("from a")
+
+
+def logged(*arguments: Any, **options: Any) -> str:
+    """What a handler with the filter writes."""
+    stream = StringIO()
+    handler = logging.StreamHandler(stream)
+    handler.addFilter(HideSecrets())
+    handler.setFormatter(logging.Formatter("%(levelname)s %(message)s"))
+    logger = logging.Logger("of this test")
+    logger.addHandler(handler)
+    logger.error(*arguments, **options)
+    return stream.getvalue()
+
+
+def test_a_traceback_keeps_no_secret_either() -> None:
+    try:
+        raise ValueError(f"cannot open ws://host/?token={JWT}")
+    except ValueError as error:
+        text = logged("failed", exc_info=error)
+    assert "Traceback" in text
+    assert "ValueError: cannot open ws://host/?token=[hidden]" in text
+    assert JWT not in text
+
+
+def test_arguments_that_do_not_fit_fail_nobody_and_tell_nothing() -> None:
+    text = logged("%d sockets", f"?token={JWT}")
+    assert text.startswith("ERROR %d sockets")
+    assert JWT not in text
+
+
+def test_every_handler_of_the_settings_hides_secrets() -> None:
+    assert settings.LOGGING["handlers"]
+    for handler in settings.LOGGING["handlers"].values():
+        assert "secrets" in handler["filters"]
