@@ -7,7 +7,6 @@ from typing import Any
 import msgspec
 from django.conf import settings
 from django.contrib.auth.models import AbstractBaseUser
-from django.db import InterfaceError, OperationalError
 
 from chargers import queries as charger_queries
 from chargers.commands import REMOTE_STOP
@@ -20,9 +19,9 @@ from gateway.errors import (
     ChargerRejected,
     ChargerTimeout,
     InvalidMessage,
-    Unavailable,
     UnknownAction,
     ValidationFailed,
+    domain_error,
 )
 from sessions import queries, services
 from sessions.events import SessionState
@@ -42,8 +41,10 @@ async def perform(user: AbstractBaseUser, action: str, data: msgspec.Raw) -> msg
         raise InvalidMessage(detail=str(error)) from error
     try:
         return await function(user, request)
-    except (OperationalError, InterfaceError) as error:
-        raise Unavailable from error
+    except Exception as error:
+        if (ours := domain_error(error)) is None or ours is error:
+            raise
+        raise ours from error
 
 
 def new_command_id() -> uuid.UUID:

@@ -17,13 +17,13 @@ from chargers.models import Charger, Station
 from gateway import actions, auth, protocol
 from gateway.consumer import SocketConsumer
 from gateway.db import in_db
-from gateway.errors import InvalidMessage, Unavailable, ValidationFailed, failure
+from gateway.errors import InvalidMessage, Unavailable, ValidationFailed, domain_error, failure
 from sessions import queries
 from sessions.events import ActiveSessionUpdate, SessionState
 
 logger = logging.getLogger(__name__)
 
-POLICY_VIOLATION = 1008
+POLICY_VIOLATION, TRY_AGAIN_LATER = 1008, 1013
 AT_CAPACITY = "Server at capacity"
 # Actions that one socket may have under way; one more is told to wait for an answer first.
 MAX_CONCURRENT_ACTIONS = 32
@@ -56,21 +56,31 @@ class AppSocket(SocketConsumer):
             _arriving.add(self)
             await self.join(user_group(self.claims.user_id))
             self.user, session, watched = await in_db(_arrival, self.claims)
+            await self._watch(watched)
             open_sockets.add(self)
         except auth.Refused as refusal:
             await self.close(POLICY_VIOLATION, str(refusal))
+            return
+        except Exception as error:
+            if domain_error(error) is None:
+                raise
+            await self.close(TRY_AGAIN_LATER, "Try again later")
             return
         finally:
             _arriving.discard(self)
         delay = max(0.0, self.claims.expires - time.time())
         self.expiry = asyncio.get_running_loop().call_later(delay, self._expire)
-        await self._watch(watched)
         await self.send_text(protocol.encode(protocol.Connected(userId=self.user.pk)))
         state = ActiveSessionUpdate(has_active_session=session is not None, data=session)
         await self.send_text(protocol.encode(state))
         while self.held:
             await self._forward(self.held.pop(0))
         self.held = None
+
+    async def bus_is_away(self) -> None:
+        """In words, since a browser cannot read the status of a refused handshake."""
+        await self.accept()
+        await self.close(TRY_AGAIN_LATER, "Try again later")
 
     def _token(self) -> str | None:
         query = parse_qs(self.scope.get("query_string", b"").decode("latin-1"))
@@ -124,11 +134,11 @@ class AppSocket(SocketConsumer):
                 data: Any = await self._subscribe(request)
             else:
                 data = await actions.perform(self.user, request.action, request.data)
-        except DomainError as error:
-            data = failure(error)
-        except Exception:
-            logger.exception("action %s failed", request.action[:40])
-            data = failure(DomainError())
+        except Exception as error:
+            ours = domain_error(error)
+            if ours is None:
+                logger.exception("action %s failed", request.action[:40])
+            data = failure(ours or DomainError())
         await self._respond(request, data)
 
     async def _respond(self, request: protocol.Request, data: Any) -> None:
@@ -142,8 +152,8 @@ class AppSocket(SocketConsumer):
         groups = await in_db(_groups_of, wish)
         for group, label in groups.items():
             if request.action == "subscribe":
-                self.chosen[group] = label
                 await self.join(group)
+                self.chosen[group] = label
             else:
                 self.chosen.pop(group, None)
                 if group not in self.watched:

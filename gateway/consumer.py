@@ -35,7 +35,15 @@ class SocketConsumer(AsyncConsumer):
     ) -> None:
         self.scope, self.base_send = scope, send
         self.channel_layer: Any = get_channel_layer(self.channel_layer_alias)
-        self.channel_name: str = await self.channel_layer.new_channel()
+        try:
+            self.channel_name: str = await self.channel_layer.new_channel()
+        except Exception as error:  # whatever it says: there is no bus to hear from
+            logger.warning("a socket is sent off to try again: %s", error)
+            await receive()  # its connect
+            await self.bus_is_away()
+            while (await receive())["type"] != "websocket.disconnect":
+                pass
+            return
         pump = asyncio.create_task(self._pump())
         code = 1011  # what it ends with unless the socket says otherwise: a fault of ours, or of the server's stop
         try:
@@ -78,6 +86,9 @@ class SocketConsumer(AsyncConsumer):
                 logger.debug("layer message %s came too late", message["type"])
             except Exception:  # one bad message must not deafen the socket
                 logger.exception("layer message %s failed", message["type"])
+
+    async def bus_is_away(self) -> None:
+        await self.refuse(503, "Try again later")
 
     # --- for subclasses ---
 
@@ -145,7 +156,11 @@ class SocketConsumer(AsyncConsumer):
     async def join(self, group: str) -> None:
         if group not in self.groups:
             self.groups.add(group)
-            await self.channel_layer.group_add(group, self.channel_name)
+            try:
+                await self.channel_layer.group_add(group, self.channel_name)
+            except BaseException:
+                self.groups.discard(group)
+                raise
 
     async def leave(self, group: str) -> None:
         if group in self.groups:

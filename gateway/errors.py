@@ -111,7 +111,7 @@ def rest_exception_handler(error: Exception, context: dict[str, Any]) -> Respons
 
     What nobody expected is logged with its trace and answered without it.
     """
-    if ours := _domain_error(error):
+    if ours := domain_error(error):
         return Response(failure(ours), status=HTTP_STATUS.get(ours.code, 500))
     response = exception_handler(error, context)
     if response is None:
@@ -129,7 +129,7 @@ def rest_exception_handler(error: Exception, context: dict[str, Any]) -> Respons
     return response
 
 
-def _domain_error(error: Exception) -> DomainError | None:
+def domain_error(error: Exception) -> DomainError | None:
     if isinstance(error, DomainError):
         return error
     kind = next((ours for kind, ours in _FOREIGN if isinstance(error, kind)), None)

@@ -8,6 +8,7 @@ import msgspec
 from channels.layers import InMemoryChannelLayer
 from channels_redis.pubsub import RedisPubSubChannelLayer, RedisPubSubLoopLayer
 from channels_redis.utils import _wrap_close
+from redis.exceptions import ConnectionError as ConnectionLost
 
 MAX_WAITING = 256
 
@@ -41,10 +42,19 @@ class _LoopLayer(RedisPubSubLoopLayer):
             async with shard._lock:
                 shard._ensure_redis()
                 redis = shard._redis
-            pipeline = redis.pipeline(transaction=False)
-            for name, data in messages:
-                pipeline.publish(name, data)
-            await pipeline.execute()
+            try:
+                await _publish(redis, messages)
+            except ConnectionLost:
+                # Redis was restarted since: the next connection is a new one. Twice does no harm: a command is
+                # claimed once, and an event has an id.
+                await _publish(redis, messages)
+
+
+async def _publish(redis: Any, messages: list[tuple[str, bytes]]) -> None:
+    pipeline = redis.pipeline(transaction=False)
+    for name, data in messages:
+        pipeline.publish(name, data)
+    await pipeline.execute()
 
 
 class RedisLayer(RedisPubSubChannelLayer):

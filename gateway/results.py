@@ -5,6 +5,7 @@ and reads the row afterwards, so no end is missed; the bus only says when to loo
 """
 
 import asyncio
+import logging
 import uuid
 from collections import defaultdict
 from collections.abc import AsyncIterator
@@ -14,6 +15,10 @@ from typing import Any
 from channels.layers import get_channel_layer
 
 from chargers.events import command_group
+from chargers.models import Command
+from gateway.db import in_db
+
+logger = logging.getLogger(__name__)
 
 
 class _Results:
@@ -34,9 +39,26 @@ class _Results:
     async def _listen(self) -> None:
         while True:
             message = await self.layer.receive(self.channel)
-            if message["type"] == "command.done":
-                for event in self.waiters.get(message["id"], ()):
-                    event.set()
+            try:
+                await self._take(message)
+            except Exception:  # the database may be away; without this listening nobody would hear of any end
+                logger.exception("layer message %s failed", message["type"])
+
+    async def _take(self, message: dict[str, Any]) -> None:
+        if message["type"] == "command.done":
+            self._set([message["id"]])
+        elif message["type"] == "queue.overflow":  # what was dropped, the rows know
+            self._set(await in_db(_finished, list(self.waiters)))
+
+    def _set(self, ids: list[str]) -> None:
+        for key in ids:
+            for event in self.waiters.get(key, ()):
+                event.set()
+
+
+def _finished(ids: list[str]) -> list[str]:
+    ended = Command.objects.filter(pk__in=ids, finished_at__isnull=False)
+    return [str(pk) for pk in ended.values_list("pk", flat=True)]
 
 
 _results: _Results | None = None
@@ -64,7 +86,10 @@ async def expecting(command_id: uuid.UUID) -> AsyncIterator[asyncio.Event]:
         results.waiters[key].discard(event)
         if not results.waiters[key]:
             del results.waiters[key]
-            await results.layer.group_discard(command_group(key), results.channel)
+            try:
+                await results.layer.group_discard(command_group(key), results.channel)
+            except Exception as error:  # the bus is down; that must not spoil an answer that is there
+                logger.warning("leaving the group of command %s: %s", key, error)
 
 
 async def wait(event: asyncio.Event, timeout_s: float) -> bool:

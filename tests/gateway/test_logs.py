@@ -74,6 +74,7 @@ def test_arguments_that_do_not_fit_fail_nobody_and_tell_nothing() -> None:
 
 
 def test_every_handler_of_the_settings_hides_secrets() -> None:
-    assert settings.LOGGING["handlers"]
-    for handler in settings.LOGGING["handlers"].values():
+    handlers: Any = settings.LOGGING["handlers"]
+    assert handlers
+    for handler in handlers.values():
         assert "secrets" in handler["filters"]
