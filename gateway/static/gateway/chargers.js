@@ -97,7 +97,7 @@ export class Chargers extends EventTarget {
   added(station) {
     const { station_id, station_name: name, location } = station;
     const place = name === null ? null : { station_id, name, location };
-    for (const charger of station.chargers) this.learn(charger.charger_id, { ...charger, station: place });
+    for (const charger of station.chargers) this.#put({ ...charger, station: place });
   }
 
   removed(station) {
