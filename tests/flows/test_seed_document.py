@@ -182,6 +182,11 @@ def response(messages: list[dict[str, Any]], action: str) -> dict[str, Any]:
     return next(m for m in messages if m["type"] == "response" and m["action"] == action)
 
 
+def stops_that_worked(messages: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    answers = [m for m in messages if m["type"] == "response" and m["action"] == "stop_charging"]
+    return [answer for answer in answers if answer["data"]["success"]]
+
+
 # --- its clients ---
 
 
@@ -312,9 +317,12 @@ async def test_browser_snippet_pasted_into_a_console(site: Site, simulated: Simu
                 await asyncio.sleep(0.1)
             while not any(m.get("data", {}) and m["data"].get("code") for m in messages if m.get("data")):
                 await asyncio.sleep(0.1)
+            # Two stops go at nearly the same time, and answers may come out of order: one of them did it.
+            while not stops_that_worked(messages):
+                await asyncio.sleep(0.1)
         assert texts == ["Connected!"]
         assert messages[0]["type"] == "connected"
-        start, stop = response(messages, "start_charging"), response(messages, "stop_charging")
+        start, stop = response(messages, "start_charging"), stops_that_worked(messages)[0]
         checklist(simulated, driver, start, stop)
         for message in messages:
             if message["type"] == "response" and message["action"] == "stop_charging":
