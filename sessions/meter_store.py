@@ -46,8 +46,7 @@ def row(
     *, session_id: int | None, charger_id: int, connector_number: int, reading: Reading
 ) -> dict[str, Any]:
     """A reading as a row to insert."""
-    samples = orjson.dumps(reading.sampled_values)
-    digest = hashlib.blake2b(samples, digest_size=8).digest()
+    digest = hashlib.blake2b(reading.sampled_values, digest_size=8).digest()
     return {
         "session_id": session_id,
         "charger_id": charger_id,
@@ -60,7 +59,7 @@ def row(
         "current_a": reading.current_a,
         "voltage_v": reading.voltage_v,
         "soc_percent": reading.soc_percent,
-        "sampled_values": reading.sampled_values,
+        "sampled_values": orjson.Fragment(reading.sampled_values),
         "digest": int.from_bytes(digest, "big", signed=True),
     }
 

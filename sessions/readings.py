@@ -11,7 +11,8 @@ class Reading(msgspec.Struct, kw_only=True, frozen=True):
     """What a meter showed at one moment; None where it did not say.
 
     `energy_wh` is the register (import, total since ever), not the session's share.
-    `sampled_values` is the charger's own text, kept as it came.
+    `sampled_values` is what the charger sent, as JSON: as objects, those of all the readings that wait for their
+    commit would not fit into the processor's caches.
     """
 
     measured_at: datetime
@@ -22,7 +23,7 @@ class Reading(msgspec.Struct, kw_only=True, frozen=True):
     current_a: float | None = None
     voltage_v: float | None = None
     soc_percent: float | None = None
-    sampled_values: Any = None
+    sampled_values: bytes = b"null"
 
 
 def newest(readings: Iterable[Reading]) -> Reading | None:

@@ -8,6 +8,8 @@ phase is the total, else phases L1–L3 (or L1-N …) are summed for energy, pow
 from datetime import datetime
 from typing import Any
 
+import orjson
+
 from chargers.clock import judged
 from gateway.ocpp.times import parsed
 from sessions.readings import Reading
@@ -77,9 +79,17 @@ def _reading(meter_value: dict[str, Any], received_at: datetime) -> Reading | No
         measured_at=judged(parsed(meter_value.get("timestamp")), received_at=received_at),
         received_at=received_at,
         context=context,
-        sampled_values=meter_value,
+        sampled_values=_kept(meter_value),
         **_fields(totals, phases),
     )
+
+
+def _kept(meter_value: dict[str, Any]) -> bytes:
+    """What came, as JSON. orjson reads deeper nesting than it writes; that much of it is no reading, the rest is."""
+    try:
+        return orjson.dumps(meter_value)
+    except orjson.JSONEncodeError:
+        return b'{"omitted": "nested too deeply to be kept"}'
 
 
 def _fields(totals: dict[str, float], phases: dict[str, dict[str, float]]) -> dict[str, Any]:

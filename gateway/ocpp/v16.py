@@ -113,7 +113,8 @@ class V16:
         }
 
     async def meter_values(self, payload: dict[str, Any]) -> dict[str, Any]:
-        readings = readings_from(payload.get("meterValue"), received_at=utcnow())
+        # Taken out, so that the frame does not keep what is read already while we wait for the commit.
+        readings = readings_from(payload.pop("meterValue", None), received_at=utcnow())
         if readings:
             where = _integer(payload.get("connectorId")) or 0, _integer(payload.get("transactionId"))
             metered = self._metered.get(where)

@@ -188,3 +188,23 @@ async def test_a_clock_put_right_in_mid_session_makes_no_negative_time(site: Sit
         session = ChargingSession.objects.get(transaction_id=transaction)
         assert session.stopped_at == session.started_at
         assert session.flags == ["clock"]
+
+
+@pytest.mark.parametrize("action", ["MeterValues", "StopTransaction"])
+async def test_a_value_that_drags_a_depth_of_brackets_along_is_still_a_value(site: Site, action: str) -> None:
+    """E18: JSON may come deeper than it can be written again; the energy in it is a fact all the same."""
+    async with scene(site) as s:
+        charge = await begin(s, meter=1000)
+        nested: Any = []
+        for _ in range(300):
+            nested = [nested]
+        if action == "MeterValues":
+            payload = values(charge.transaction_id, register("3000", vendor=nested))
+        else:
+            data = values(None, register("3000", vendor=nested))["meterValue"]
+            payload = {"transactionId": charge.transaction_id, "meterStop": 3000, "timestamp": at()}
+            payload["transactionData"] = data
+        assert (await s.point.request(action, payload))[0] == 3
+        reading = MeterReading.objects.get(session_id=charge.session_id)
+        assert reading.energy_wh == 3000
+        assert "omitted" in reading.sampled_values

@@ -276,7 +276,7 @@ def test_readings_in_a_stop_are_stored_with_the_session() -> None:
         received_at=at,
         context="Transaction.End",
         energy_wh=5000,
-        sampled_values={"value": "5000"},
+        sampled_values=b'{"value": "5000"}',
     )
     stop(charger, session.transaction_id, readings=[ending, ending])
     assert [r.energy_wh for r in session.readings.all()] == [5000]

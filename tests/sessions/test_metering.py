@@ -1,5 +1,6 @@
 """Where meter values go, and what the driver's app gets of them."""
 
+import json
 from datetime import timedelta
 from typing import Any
 
@@ -17,7 +18,12 @@ pytestmark = pytest.mark.django_db
 
 def reading(**values: Any) -> Reading:
     at = values.pop("at", None) or utcnow()
-    return Reading(measured_at=at, received_at=utcnow(), sampled_values={"timestamp": str(at)}, **values)
+    return Reading(
+        measured_at=at,
+        received_at=utcnow(),
+        sampled_values=json.dumps({"timestamp": str(at)}).encode(),
+        **values,
+    )
 
 
 def test_values_go_to_the_session_of_their_transaction() -> None:
@@ -68,7 +74,11 @@ def test_readings_are_stored_once_and_announced(
     with django_capture_on_commit_callbacks(execute=True):
         record_readings([Metering(where, [value]), Metering(where, [value])])
     row = MeterReading.objects.get(session=session)
-    assert (row.energy_wh, row.power_w, row.sampled_values) == (1500, 7400.0, value.sampled_values)
+    assert (row.energy_wh, row.power_w, row.sampled_values) == (
+        1500,
+        7400.0,
+        json.loads(value.sampled_values),
+    )
     assert row.measured_at == value.measured_at
     group, message = published[0]
     assert (group, message["event"], message["data"]["energy_delivered"]) == (
