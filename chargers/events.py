@@ -1,5 +1,8 @@
 """What the outside hears of chargers and commands. Each event carries the whole small state, not a difference."""
 
+import itertools
+import secrets
+import time
 import uuid
 from collections.abc import Iterable
 from datetime import UTC, datetime
@@ -14,11 +17,13 @@ encoder = msgspec.json.Encoder(decimal_format="number")
 
 ALL_CHARGERS = "chargers.all"
 
+# An event's id tells the process it comes from and its number there.
+_process, _numbers = secrets.token_hex(8), itertools.count(1)
+
 
 def utcnow() -> datetime:
     """The time now, aware, UTC, to the millisecond."""
-    now = datetime.now(UTC)
-    return now.replace(microsecond=now.microsecond // 1000 * 1000)
+    return datetime.fromtimestamp(time.time_ns() // 1_000_000 / 1000, UTC)
 
 
 def user_group(user_id: int) -> str:
@@ -47,7 +52,8 @@ class Event(msgspec.Struct, kw_only=True, frozen=True, tag_field="type"):
 
 def envelopes_for(event: Event, to: Iterable[str], **hints: Any) -> list[bus.Envelope]:
     """The event, encoded once, for each group. `id` lets a socket in several of them forward it once."""
-    message = {"type": "event", "id": uuid.uuid4().hex[:16], "body": encoder.encode(event).decode(), **hints}
+    event_id = f"{_process}.{next(_numbers)}"
+    message = {"type": "event", "id": event_id, "body": encoder.encode(event).decode(), **hints}
     return [bus.to_group(group, message) for group in to]
 
 

@@ -48,7 +48,10 @@ class SocketConsumer(AsyncConsumer):
         code = 1011  # what it ends with unless the socket says otherwise: a fault of ours, or of the server's stop
         try:
             while (message := await receive())["type"] != "websocket.disconnect":
-                await self._dispatch_socket(message)
+                if message["type"] == "websocket.receive":
+                    await self.receive(message.get("text"), message.get("bytes"))
+                elif message["type"] == "websocket.connect":
+                    await self.connect()
             code = message.get("code", 1005)
         except StopConsumer:
             code = 1000
@@ -58,13 +61,7 @@ class SocketConsumer(AsyncConsumer):
                 await self._end(code)
             finally:
                 await self._leave_all()
-
-    async def _dispatch_socket(self, message: Message) -> None:
-        kind = message["type"]
-        if kind == "websocket.receive":
-            await self.receive(message.get("text"), message.get("bytes"))
-        elif kind == "websocket.connect":
-            await self.connect()
+                await self._forget_channel()
 
     async def _end(self, code: int) -> None:
         self.is_open = False
@@ -173,6 +170,13 @@ class SocketConsumer(AsyncConsumer):
                 await self.leave(group)
             except Exception as error:  # the bus is down; it has forgotten us already
                 logger.warning("leaving %s: %s", group, error)
+
+    async def _forget_channel(self) -> None:
+        if forget := getattr(self.channel_layer, "forget", None):  # our own layers have it
+            try:
+                await forget(self.channel_name)
+            except Exception as error:  # as above
+                logger.warning("forgetting %s: %s", self.channel_name, error)
 
     async def queue_overflow(self, message: Message) -> None:
         """More waited for this client than it reads: it reconnects and gets the state as it is."""

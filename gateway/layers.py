@@ -1,11 +1,13 @@
 """Channel layers. Redis pub/sub with bounded queues and many messages at a time; memory for one process."""
 
 import asyncio
+import uuid
 from collections import defaultdict
+from itertools import chain
 from typing import Any
 
 import msgspec
-from channels.layers import InMemoryChannelLayer
+from channels.layers import BaseChannelLayer
 from channels_redis.pubsub import RedisPubSubChannelLayer, RedisPubSubLoopLayer
 from channels_redis.utils import _wrap_close
 from redis.exceptions import ConnectionError as ConnectionLost
@@ -16,20 +18,28 @@ MAX_WAITING = 256
 OVERFLOW: dict[str, Any] = {"type": "queue.overflow"}
 
 
-class _BoundedQueue(asyncio.Queue[bytes]):
+# One command for all: of each command's answer redis-py makes more work than the message was.
+_PUBLISH_ALL = "for i = 1, #ARGV, 2 do redis.call('PUBLISH', ARGV[i], ARGV[i + 1]) end"
+
+
+class _BoundedQueue(asyncio.Queue[Any]):
     """A socket's messages. Full, it forgets them and says so, since an unread queue would grow without limit."""
 
-    def put_nowait(self, item: bytes) -> None:
+    def __init__(self, overflow: Any) -> None:
+        super().__init__()
+        self.overflow = overflow
+
+    def put_nowait(self, item: Any) -> None:
         if self.qsize() >= MAX_WAITING:
             while not self.empty():
                 self.get_nowait()
-            item = msgspec.msgpack.encode(OVERFLOW)
+            item = self.overflow
         super().put_nowait(item)
 
 
 class _LoopLayer(RedisPubSubLoopLayer):
     async def _subscribe_to_channel(self, channel: str) -> None:
-        self.channels[channel] = _BoundedQueue()
+        self.channels[channel] = _BoundedQueue(msgspec.msgpack.encode(OVERFLOW))
         await self._get_shard(channel).subscribe(channel)
 
     async def deliver(self, envelopes: list[tuple[bool, str, dict[str, Any]]]) -> None:
@@ -51,10 +61,7 @@ class _LoopLayer(RedisPubSubLoopLayer):
 
 
 async def _publish(redis: Any, messages: list[tuple[str, bytes]]) -> None:
-    pipeline = redis.pipeline(transaction=False)
-    for name, data in messages:
-        pipeline.publish(name, data)
-    await pipeline.execute()
+    await redis.eval(_PUBLISH_ALL, 0, *chain.from_iterable(messages))
 
 
 class RedisLayer(RedisPubSubChannelLayer):
@@ -66,6 +73,12 @@ class RedisLayer(RedisPubSubChannelLayer):
     def deserialize(self, message: bytes) -> dict[str, Any]:
         return msgspec.msgpack.decode(message)
 
+    async def forget(self, channel: str) -> None:
+        """Its reader has left, without having been cancelled in `receive`, which does the same."""
+        layer = self._get_layer()
+        if layer.channels.pop(channel, None):
+            await layer._get_shard(channel).unsubscribe(channel)
+
     def _get_layer(self) -> _LoopLayer:
         loop = asyncio.get_running_loop()
         layer = self._layers.get(loop)
@@ -75,8 +88,50 @@ class RedisLayer(RedisPubSubChannelLayer):
         return layer
 
 
-class MemoryLayer(InMemoryChannelLayer):
-    """Channels' own layer for one process, with room for a burst: it drops silently when full."""
+class MemoryLayer(BaseChannelLayer):
+    """For one process. Channels' own drops what is too much without a word, throws a socket out of its groups when
+    a message has waited for a minute, and looks at every channel for every message."""
+
+    extensions = ["groups", "flush"]
 
     def __init__(self, **config: Any) -> None:
-        super().__init__(**{"capacity": 10 * MAX_WAITING, "group_expiry": 10**9, **config})
+        super().__init__(**config)
+        self.channels: dict[str, _BoundedQueue] = {}
+        self.groups: dict[str, dict[str, None]] = {}  # a dict for its order
+
+    async def new_channel(self, prefix: str = "specific") -> str:
+        name = f"{prefix}.{uuid.uuid4().hex}"
+        self.channels[name] = _BoundedQueue(OVERFLOW)
+        return name
+
+    async def send(self, channel: str, message: dict[str, Any]) -> None:
+        """To nobody, if the channel is gone; as with Redis. Receivers share the message and do not change it."""
+        if queue := self.channels.get(channel):
+            queue.put_nowait(message)
+        await asyncio.sleep(0)  # its reader's turn, or a burst would overflow a socket that is quick enough
+
+    async def receive(self, channel: str) -> dict[str, Any]:
+        return await self.channels[channel].get()
+
+    async def forget(self, channel: str) -> None:
+        """Its reader has left."""
+        self.channels.pop(channel, None)
+
+    async def group_add(self, group: str, channel: str) -> None:
+        self.groups.setdefault(group, {})[channel] = None
+
+    async def group_discard(self, group: str, channel: str) -> None:
+        members = self.groups.get(group, {})
+        members.pop(channel, None)
+        if not members:
+            self.groups.pop(group, None)
+
+    async def group_send(self, group: str, message: dict[str, Any]) -> None:
+        for channel in self.groups.get(group, ()):
+            if queue := self.channels.get(channel):
+                queue.put_nowait(message)
+        await asyncio.sleep(0)
+
+    async def flush(self) -> None:
+        self.channels.clear()
+        self.groups.clear()

@@ -73,6 +73,7 @@ class App:
 @asynccontextmanager
 async def app(url: str, token: str | None, *, path: str = "/", **options: Any) -> AsyncIterator[App]:
     query = f"?token={token}" if token is not None else ""
+    options.setdefault("close_timeout", 1)  # a client with much unread does not get to the server's answer
     async with connect(
         f"{url}{path}{query}", proxy=None, compression=None, max_size=None, **options
     ) as socket:

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from gateway.consumer import SocketConsumer
+from gateway.layers import MAX_WAITING
 
 
 class Socket(SocketConsumer):
@@ -32,6 +33,9 @@ class Socket(SocketConsumer):
 
     async def gone(self, message: dict[str, Any]) -> None:
         raise ConnectionResetError
+
+    async def say(self, message: dict[str, Any]) -> None:
+        await self.send_text("…")
 
     async def note(self, message: dict[str, Any]) -> None:
         self.log.append("noted")
@@ -140,3 +144,45 @@ async def test_a_peer_that_is_gone_is_no_fault(error: Exception) -> None:
     await socket.send_text("two")
     assert [message["text"] for message in sent] == ["one"]
     assert not socket.is_open
+
+
+async def test_a_socket_that_takes_nothing_for_too_long_is_told_so_and_closed() -> None:
+    """What it missed it gets as the state of things when it comes back."""
+    socket, sent = opened("2.4")
+    socket.is_open = False
+    taking = asyncio.Event()
+    events: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
+    events.put_nowait({"type": "websocket.connect"})
+
+    async def send(message: dict[str, Any]) -> None:
+        if message["type"] == "websocket.send":
+            await taking.wait()
+        sent.append(message)
+
+    task = asyncio.create_task(socket(socket.scope, events.get, send))
+    while not socket.is_open:
+        await asyncio.sleep(0.01)
+    for _ in range(MAX_WAITING + 50):
+        await socket.channel_layer.send(socket.channel_name, {"type": "say"})
+    await asyncio.sleep(0.3)  # with Redis they are still on their way
+    taking.set()
+    async with asyncio.timeout(5):
+        while sent[-1]["type"] != "websocket.close":
+            await asyncio.sleep(0.01)
+    assert (sent[-1]["code"], sent[-1]["reason"]) == (1013, "Too slow")
+    assert len(sent) < MAX_WAITING
+    events.put_nowait({"type": "websocket.disconnect", "code": 1013})
+    await task
+
+
+@pytest.mark.parametrize("kind", ["note", "stubborn"])
+async def test_nothing_of_a_socket_stays_in_the_layer(kind: str) -> None:
+    """Not even of one that ended while it was at work on a message."""
+    server = Server()
+    await server.layer(kind)
+    await server.logged("noted" if kind == "note" else "begun")
+    layer, name = server.socket.channel_layer, server.socket.channel_name
+    of_loop = layer if hasattr(layer, "channels") else layer._get_layer()
+    assert name in of_loop.channels
+    await server.end()
+    assert name not in of_loop.channels

@@ -24,6 +24,57 @@ async def test_a_group_hears_in_order() -> None:
     await layer.group_discard("layers.order", channel)
 
 
+async def test_every_member_of_a_group_hears_and_one_who_has_left_does_not() -> None:
+    layer: Any = get_channel_layer()
+    one, two, gone = [await layer.new_channel() for _ in range(3)]
+    for channel in (one, two, gone):
+        await layer.group_add("layers.members", channel)
+    await layer.group_discard("layers.members", gone)
+    await layer.group_send("layers.members", {"type": "x"})
+    await layer.send(gone, {"type": "to.it.alone"})
+    assert (await received(layer, one))["type"] == "x"
+    assert (await received(layer, two))["type"] == "x"
+    assert (await received(layer, gone))["type"] == "to.it.alone"
+    for channel in (one, two):
+        await layer.group_discard("layers.members", channel)
+
+
+async def test_nobody_listens_and_nothing_fails() -> None:
+    layer: Any = get_channel_layer()
+    await layer.send("specific.nobody", {"type": "x"})
+    await layer.group_send("layers.nobody", {"type": "x"})
+    await layer.group_discard("layers.nobody", "specific.nobody")
+
+
+async def test_a_channel_nobody_reads_forgets_and_says_so_at_once() -> None:
+    layer: Any = get_channel_layer()
+    channel = await layer.new_channel()
+    for number in range(MAX_WAITING + 10):
+        await layer.send(channel, {"type": "x", "number": number})
+    await layer.send(channel, {"type": "last"})
+    kinds: list[str] = []
+    while not kinds or kinds[-1] != "last":
+        kinds.append((await received(layer, channel))["type"])
+    assert kinds[0] == "queue.overflow"
+    assert len(kinds) < MAX_WAITING
+
+
+async def test_a_quick_reader_gets_all_of_a_burst() -> None:
+    layer: Any = get_channel_layer()
+    channel = await layer.new_channel()
+    await layer.group_add("layers.burst", channel)
+
+    async def read() -> list[int]:
+        return [(await received(layer, channel))["number"] for _ in range(4 * MAX_WAITING)]
+
+    reading = asyncio.create_task(read())
+    await asyncio.sleep(0)
+    for number in range(4 * MAX_WAITING):
+        await layer.group_send("layers.burst", {"type": "x", "number": number})
+    assert await reading == list(range(4 * MAX_WAITING))
+    await layer.group_discard("layers.burst", channel)
+
+
 if stack() == "real":
 
     async def test_a_batch_goes_to_groups_and_channels_alike() -> None:
