@@ -90,9 +90,8 @@ def metered(*, charger_id: int, connector_number: int, transaction_id: int | Non
     return Metered(charger_id, connector_number, session)
 
 
-@transaction.atomic
 def record_readings(batch: list[Metering]) -> None:
-    """Store many messages' readings in one transaction; their drivers hear of them once it is committed."""
+    """Store many messages' readings, in one statement that commits itself; then their drivers hear of them."""
     meter_store.insert(
         [
             meter_store.row(

@@ -35,7 +35,7 @@ def pytest_load_initial_conftests(early_config: pytest.Config) -> Iterator[None]
     """A wrapper runs before everybody's plain hook, and so before pytest-django's."""
     if "PYTEST_XDIST_WORKER" not in os.environ:  # workers inherit the controller's environment
         started = time.monotonic()
-        _forget_settings()
+        forget_settings()
         stack = os.environ.setdefault("STACK", "embedded")
         if stack not in STACKS:
             raise pytest.UsageError(f"STACK is {stack!r}, not one of {', '.join(STACKS)}")
@@ -49,7 +49,7 @@ def pytest_report_header() -> str:
     return _summary
 
 
-def _forget_settings() -> None:
+def forget_settings() -> None:
     """Tests start from the defaults: no variable of the caller's shell and no .env may decide how they end."""
     from evcharge.env import VARIABLES
 

@@ -1,4 +1,4 @@
-"""Group commit: what many chargers send at once is written in one transaction, and acknowledged after it.
+"""Group commit: what many chargers send at once is written at once, committed, and only then acknowledged.
 
 There is no timer: while one batch is being written the next one gathers, so a lone message waits for its own
 commit only and a flood makes large batches by itself.
@@ -20,7 +20,8 @@ logger = logging.getLogger(__name__)
 
 Item = TypeVar("Item")
 
-MAX_BATCH = 500
+# Small enough that some chargers are answered, and speak again, while the messages of others are written.
+MAX_BATCH = 200
 
 
 class GroupCommitWriter(Generic[Item]):
@@ -55,7 +56,7 @@ class GroupCommitWriter(Generic[Item]):
             self.flushing = None
 
     def _write(self, items: list[Item]) -> list[Exception | None]:
-        """Write all in one transaction; if that fails each on its own, so that a bad one spoils no other.
+        """Write all at once; if that fails each on its own, so that a bad one spoils no other.
 
         A database that is away fails all at once: asked for each, it would keep the next batches waiting.
         """

@@ -21,7 +21,7 @@ from tests.pg_server import postgres
 @contextmanager
 def database_and_bus() -> Iterator[None]:
     """The environment of a server under test: a PostgreSQL that keeps what it commits, migrated, and a Valkey."""
-    servers._forget_settings()
+    servers.forget_settings()
     with postgres(durable=True) as database_url, servers.valkey() as redis_url:
         os.environ.update(DATABASE_URL=database_url, REDIS_URL=redis_url, LOG_LEVEL="WARNING")
         os.environ["DJANGO_SETTINGS_MODULE"] = "evcharge.settings"

@@ -124,8 +124,8 @@ def actions(bench: Bench) -> dict[str, Figures]:
 
 # --- T3 ---
 
-YARDSTICK_METER_VALUES = "Node ocpp-rpc, no database"
-METER_VALUES = "evcharge, PostgreSQL"
+YARDSTICK_METER_VALUES = "Node ocpp-rpc"
+METER_VALUES = "evcharge"
 
 
 def meter_values(bench: Bench) -> dict[str, Figures]:

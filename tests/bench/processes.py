@@ -18,6 +18,7 @@ import msgspec
 ROOT = Path(__file__).resolve().parent.parent.parent
 SOURCE = Path(__file__).with_name("wsload.c")
 START_TIMEOUT_S = 60
+COMPILERS = ("cc", "gcc", "clang")
 _TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 
 
@@ -106,7 +107,7 @@ def node(script: str, processors: set[int] | None) -> Server:
 @contextmanager
 def load_generator() -> Iterator[Path]:
     """wsload.c as a program, for as long as the block lasts."""
-    compiler = next(filter(None, map(shutil.which, ("cc", "gcc", "clang"))), None)
+    compiler = next(filter(None, map(shutil.which, COMPILERS)), None)
     if compiler is None:
         raise SystemExit(
             "The benchmark compiles its load generator and finds no C compiler (apt-get install gcc)"

@@ -39,7 +39,7 @@ TARGETS = {
         hoped=0.70,
     ),
     "T3": Target(
-        title="T3  A charger's meter values",
+        title="T3  A charger's meter values: evcharge commits them, the yardstick stores nothing",
         ours=measure.METER_VALUES,
         yardstick=measure.YARDSTICK_METER_VALUES,
         unit="messages per second",
