@@ -2,7 +2,8 @@
 PYTHON ?= python3
 PY := .venv/bin/python
 BOOTSTRAP := $(PYTHON) bootstrap.py
-PYTEST := $(PY) -m pytest
+# Flows wait more than they compute: two at a time for each core.
+PYTEST := $(PY) -m pytest --numprocesses $(shell $(PYTHON) -c 'import os; print(min(8, 2 * (os.cpu_count() or 1)))')
 
 # An installation as it should be, for the checks that judge one. Nothing connects to these addresses.
 PRODUCTION := env -u DEBUG -u DEMO ENV_FILE=/dev/null HTTPS=true TRUST_PROXY=true PROCESSES=2 \

@@ -8,7 +8,6 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Callable, Iterable
-from functools import partial
 from typing import Any
 
 from asgiref.sync import async_to_sync
@@ -36,7 +35,9 @@ def to_channel(channel: str, message: dict[str, Any]) -> Envelope:
 def send_on_commit(envelopes: Iterable[Envelope]) -> None:
     """Send once the current transaction is committed (at once without one). A dead bus never undoes the write."""
     if batch := list(envelopes):
-        transaction.on_commit(partial(post, batch), robust=True)
+        transaction.on_commit(
+            lambda: post(batch), robust=True
+        )  # Django names it if it fails: a partial has no name
 
 
 def post(envelopes: list[Envelope]) -> None:

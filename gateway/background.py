@@ -37,6 +37,8 @@ class Background:
         ]
 
     async def stop(self) -> None:
+        global _background
+        _background = None  # a server begun after this one begins anew
         for task in self.tasks:
             task.cancel()
         await asyncio.gather(*self.tasks, return_exceptions=True)

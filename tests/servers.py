@@ -17,8 +17,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from pathlib import Path
 from types import FrameType
 
@@ -33,15 +33,16 @@ _summary = ""
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_load_initial_conftests(early_config: pytest.Config) -> Iterator[None]:
     """A wrapper runs before everybody's plain hook, and so before pytest-django's."""
-    if "PYTEST_XDIST_WORKER" not in os.environ:  # workers inherit the controller's environment
-        started = time.monotonic()
-        forget_settings()
-        stack = os.environ.setdefault("STACK", "embedded")
-        if stack not in STACKS:
-            raise pytest.UsageError(f"STACK is {stack!r}, not one of {', '.join(STACKS)}")
-        (_start_real if stack == "real" else _start_embedded)(early_config)
-        global _summary
-        _summary = f"stack: {stack}, up in {time.monotonic() - started:.1f} s"
+    started = time.monotonic()
+    forget_settings()
+    stack = os.environ.setdefault("STACK", "embedded")
+    if stack not in STACKS:
+        raise pytest.UsageError(f"STACK is {stack!r}, not one of {', '.join(STACKS)}")
+    # With xdist (`-n 4`) each worker has a stack of its own, and the process that hands out the tests needs none.
+    hands_out = early_config.known_args_namespace.numprocesses and "PYTEST_XDIST_WORKER" not in os.environ
+    (_start_real if stack == "real" and not hands_out else _start_embedded)(early_config)
+    global _summary
+    _summary = f"stack: {stack}, up in {time.monotonic() - started:.1f} s"
     return (yield)
 
 
@@ -107,12 +108,22 @@ def _end(signum: int, frame: FrameType | None) -> None:
     sys.exit(128 + signum)  # so that the blocks below are left properly
 
 
+def _started(running: ExitStack, server: Callable[[], AbstractContextManager[str]]) -> str:
+    """Its URL. A free port may be gone by the time the server binds it: then another."""
+    for _ in range(4):
+        with suppress(Exception):
+            return running.enter_context(server())
+    return running.enter_context(server())
+
+
 def keep_servers() -> None:
     from tests.pg_server import postgres
 
     signal.signal(signal.SIGTERM, _end)
     try:
-        with postgres() as database_url, valkey() as redis_url:
+        with ExitStack() as running:
+            database_url = _started(running, postgres)
+            redis_url = _started(running, valkey)
             print(f"DATABASE_URL={database_url}", f"REDIS_URL={redis_url}", sep="\n", flush=True)
             sys.stdin.read()
     except KeyboardInterrupt:

@@ -46,6 +46,13 @@ class App:
                     return message
                 self.passed.append(message)
 
+    async def whenever(self, **fields: Any) -> dict[str, Any]:
+        """The message with these values, come already or still to come."""
+        for message in self.passed:
+            if all(message.get(name) == value for name, value in fields.items()):
+                return message
+        return await self.until(**fields)
+
     async def act(self, action: str, data: Any = None, **more: Any) -> dict[str, Any]:
         """Perform an action; returns the `data` of its answer."""
         request_id = uuid.uuid4().hex
@@ -102,6 +109,9 @@ class FakeCharger:
                     self.other.put_nowait(frame)
         except ConnectionClosed:
             pass
+        for future in self.answers.values():
+            if not future.done():
+                future.set_exception(ConnectionError("the socket ended before the answer came"))
 
     async def send(self, frame: Any) -> None:
         text = frame if isinstance(frame, str | bytes) else json.dumps(frame, separators=(",", ":"))

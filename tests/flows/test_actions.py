@@ -279,7 +279,7 @@ async def test_start_the_charger_refuses(site: Site, answer: dict[str, Any]) -> 
         await s.point.answer(message_id, answer)
         data = (await s.app.until(request_id=1))["data"]
         assert (data["success"], data["code"]) == (False, "charger_rejected")
-        error = next(m for m in s.app.passed if m.get("event") == "session_error")
+        error = await s.app.whenever(event="session_error")
         assert error["data"]["code"] == "charger_rejected"
         assert error["transaction_id"] is None
         await begin(s)  # the connector and the user are free again

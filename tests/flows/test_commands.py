@@ -180,6 +180,8 @@ async def test_simulate_brings_chargers_that_can_be_used_until_it_is_ended(
     finally:
         if process.returncode is None:
             process.kill()
+            assert process.stdout
+            print((await process.stdout.read()).decode()[-5000:], site.chargers.log[-3000:])
     assert b"Traceback" not in output
     for word in (one.identity, two.identity, "BootNotification", "RemoteStartTransaction", "MeterValues"):
         assert word in output.decode()
