@@ -43,6 +43,7 @@ def environment_of(**settings: Any) -> dict[str, str]:
         **FAST,
         "DATABASE_URL": database_url(),
         "ENV_FILE": os.devnull,
+        "PGAPPNAME": "process",  # so that a test may end a server's connections and not its own
         **{name: str(value) for name, value in settings.items()},
     }
 

@@ -506,8 +506,9 @@ async def test_lost_database_connections_are_replaced_without_an_error(site: Sit
             with connection.cursor() as cursor:
                 cursor.execute(
                     "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
-                    " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+                    " WHERE datname = current_database() AND application_name = 'process'"
                 )
+                assert cursor.fetchall()
             await point.meter(transaction=transaction_id, at=at(), energy=2001 + number)
             await point.status(1, "Charging")
         await point.stop(transaction=transaction_id, meter=3000, at=at())
