@@ -24,6 +24,7 @@ _COLUMNS = {
     "voltage_v": "float8",
     "soc_percent": "float8",
     "sampled_values": "jsonb",
+    "is_suspect": "boolean",
     "digest": "bigint",
 }
 _NAMES = ", ".join(_COLUMNS)
@@ -60,6 +61,7 @@ def row(
         "voltage_v": reading.voltage_v,
         "soc_percent": reading.soc_percent,
         "sampled_values": orjson.Fragment(reading.sampled_values),
+        "is_suspect": False,
         "digest": int.from_bytes(digest, "big", signed=True),
     }
 

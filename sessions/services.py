@@ -22,7 +22,7 @@ from chargers.errors import (
 )
 from chargers.events import utcnow
 from chargers.models import Charger, Command, Connector, ConnectorStatus
-from sessions import announce, id_tags, ledger, queries
+from sessions import announce, id_tags, ledger, operations, queries
 from sessions.errors import ActiveSessionExists, NoActiveSession
 from sessions.models import ChargingSession
 
@@ -222,6 +222,8 @@ def settle(command: Command) -> None:
             sessions = ChargingSession.objects.filter(stop_command=command, status=Status.ACTIVE)
             for session in queries.with_relations(sessions):
                 announce.state(session)
+    else:
+        operations.settle(command)
 
 
 @transaction.atomic

@@ -1,15 +1,15 @@
-"""Which chargers exist, whether they can be reached, and what we asked of them."""
+"""Which chargers exist, and whether they can be reached."""
 
-import uuid
 from typing import TYPE_CHECKING
 
-from django.conf import settings
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
-from django.db.models import F, Q
+from django.db.models import Q
 
 if TYPE_CHECKING:
     from django.db.models.fields.related_descriptors import RelatedManager
+
+    from chargers.models.commands import Command
 
 
 class Station(models.Model):
@@ -51,6 +51,15 @@ class ConnectorStatus(models.TextChoices):
     FAULTED = "Faulted"
 
 
+class SecurityProfile(models.IntegerChoices):
+    """OCPP 1.6 security whitepaper §2: what guards the connection."""
+
+    NONE = 0, "None"
+    BASIC = 1, "1 – Basic auth"
+    TLS = 2, "2 – TLS, Basic auth"
+    CERTIFICATE = 3, "3 – TLS, client certificate"
+
+
 class Charger(models.Model):
     """One charge point, known by the identity it dials in with.
 
@@ -67,6 +76,19 @@ class Charger(models.Model):
     station = models.ForeignKey(Station, models.SET_NULL, null=True, blank=True, related_name="chargers")
     registration = models.CharField(max_length=8, choices=Registration.choices, default=Registration.ACCEPTED)
     password_hash = models.CharField(max_length=200, blank=True, editable=False)
+    # While a change of password is under way the charger may come with either: it tells us which it kept.
+    next_password_hash = models.CharField(max_length=200, blank=True, editable=False)
+    security_profile = models.PositiveSmallIntegerField(
+        choices=SecurityProfile.choices,
+        default=SecurityProfile.NONE,
+        help_text="The least it must connect with. The installation's floor counts where it is higher",
+    )
+    used_security_profile = models.PositiveSmallIntegerField(
+        choices=SecurityProfile.choices,
+        default=SecurityProfile.NONE,
+        editable=False,
+        help_text="The highest it ever connected with: it may not fall below",
+    )
 
     vendor = models.CharField(max_length=50, blank=True)
     model = models.CharField(max_length=50, blank=True)
@@ -130,56 +152,3 @@ class Connector(models.Model):
 
     def __str__(self) -> str:
         return f"{self.charger.identity} #{self.number}"
-
-
-class Command(models.Model):
-    """Something asked of a charger. Its id is the message id of the OCPP CALL and the app's `message_id`."""
-
-    class Status(models.TextChoices):
-        QUEUED = "queued"
-        SENT = "sent"
-        ACCEPTED = "accepted"
-        REJECTED = "rejected"
-        FAILED = "failed"
-        TIMED_OUT = "timed_out"
-        UNKNOWN = "unknown"
-
-    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
-    charger = models.ForeignKey(Charger, models.CASCADE, related_name="commands")
-    action = models.CharField(max_length=40)
-    params = models.JSONField(default=dict, blank=True)
-    status = models.CharField(max_length=10, choices=Status.choices, default=Status.QUEUED)
-    answer = models.JSONField(null=True, blank=True, help_text="The charger's answer, as it came")
-    error = models.CharField(max_length=255, blank=True)
-    requested_by = models.ForeignKey(
-        settings.AUTH_USER_MODEL, models.SET_NULL, null=True, blank=True, related_name="+"
-    )
-    created_at = models.DateTimeField(auto_now_add=True)
-    sent_at = models.DateTimeField(null=True, blank=True)
-    finished_at = models.DateTimeField(null=True, blank=True)
-
-    charger_id: int
-    requested_by_id: int | None
-
-    class Meta:
-        ordering = ("-created_at",)
-        permissions = [("send_command", "Can send commands to chargers")]
-        indexes = [
-            models.Index(fields=["charger", "-created_at"], name="command_by_charger"),
-            models.Index(fields=["-created_at"], name="command_by_time"),
-            # What the sweep looks for, every few seconds: only the open ones are in this index.
-            models.Index(fields=["created_at"], name="command_open", condition=Q(finished_at=None)),
-        ]
-        constraints = [
-            models.CheckConstraint(
-                condition=Q(sent_at=None) | Q(finished_at=None) | Q(finished_at__gte=F("sent_at")),
-                name="command_finished_after_sent",
-            )
-        ]
-
-    def __str__(self) -> str:
-        return f"{self.action} → {self.charger.identity}"
-
-    @property
-    def is_finished(self) -> bool:
-        return self.finished_at is not None

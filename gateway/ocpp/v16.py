@@ -1,27 +1,26 @@
-"""OCPP 1.6: translates what a charger says into one service call, and our commands into what it understands.
+"""OCPP 1.6: translates what a charger says into one service call. What we say is in v16_commands.
 
 Payloads of transactions are read leniently: a charger that is refused repeats itself and then throws the record
 away, so what can be understood is stored and the rest does without (E18).
 """
 
-from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 from django.conf import settings
 
-from chargers import commands
 from chargers import services as charger_services
 from chargers.events import utcnow
-from chargers.models import Charger, Command
+from chargers.models import Charger
 from gateway.db import in_db
-from gateway.ocpp.rpc import CallError, Handler
+from gateway.ocpp.rpc import Handler
 from gateway.ocpp.sampled_values import readings_from
 from gateway.ocpp.times import now_text, parsed
+from gateway.ocpp.v16_commands import VERSION, outcome, spoken
 from gateway.ocpp.writer import writer
 from sessions import id_tags, ledger, metering, services
 from sessions.metering import Metered, Metering
 
-VERSION = "ocpp1.6"
+__all__ = ["TOLERANT", "V16", "VERSION", "outcome", "spoken"]
 
 # What a fact about money is made of; refused, it would be lost. And a tag may be longer than the book says (E40).
 TOLERANT = frozenset({"Authorize", "StartTransaction", "StopTransaction", "MeterValues"})
@@ -202,82 +201,3 @@ def _integer(value: Any) -> int | None:
 
 def _text(value: Any) -> str:
     return value[:64] if isinstance(value, str) else ""
-
-
-# --- to the charger ---
-
-
-class Outgoing(NamedTuple):
-    """How one of our commands is said in 1.6: the action, its payload, and which answers mean accepted."""
-
-    action: str
-    payload: Callable[[dict[str, Any]], dict[str, Any]]
-    accepted: Callable[[dict[str, Any]], bool]
-
-
-def _status_in(*words: str) -> Callable[[dict[str, Any]], bool]:
-    return lambda answer: answer.get("status") in words
-
-
-def _renamed(**names: str) -> Callable[[dict[str, Any]], dict[str, Any]]:
-    """Parameters under OCPP's names, those that are given."""
-    return lambda params: {
-        theirs: params[ours] for ours, theirs in names.items() if params.get(ours) is not None
-    }
-
-
-OUTGOING: dict[str, Outgoing] = {
-    commands.REMOTE_START: Outgoing(
-        "RemoteStartTransaction", _renamed(connector_id="connectorId", id_tag="idTag"), _status_in("Accepted")
-    ),
-    commands.REMOTE_STOP: Outgoing(
-        "RemoteStopTransaction", _renamed(transaction_id="transactionId"), _status_in("Accepted")
-    ),
-    commands.UNLOCK_CONNECTOR: Outgoing(
-        "UnlockConnector", _renamed(connector_id="connectorId"), _status_in("Unlocked")
-    ),
-    commands.RESET: Outgoing("Reset", _renamed(type="type"), _status_in("Accepted")),
-    commands.CHANGE_AVAILABILITY: Outgoing(
-        "ChangeAvailability",
-        _renamed(connector_id="connectorId", type="type"),
-        _status_in("Accepted", "Scheduled"),
-    ),
-    commands.GET_CONFIGURATION: Outgoing("GetConfiguration", _renamed(keys="key"), lambda answer: True),
-    commands.CHANGE_CONFIGURATION: Outgoing(
-        "ChangeConfiguration", _renamed(key="key", value="value"), _status_in("Accepted", "RebootRequired")
-    ),
-    commands.CLEAR_CACHE: Outgoing("ClearCache", _renamed(), _status_in("Accepted")),
-    commands.TRIGGER_MESSAGE: Outgoing(
-        "TriggerMessage",
-        _renamed(message="requestedMessage", connector_id="connectorId"),
-        _status_in("Accepted"),
-    ),
-    commands.DATA_TRANSFER: Outgoing(
-        "DataTransfer",
-        _renamed(vendor_id="vendorId", message_id="messageId", data="data"),
-        _status_in("Accepted"),
-    ),
-}
-
-
-def spoken(command: Command) -> tuple[str, dict[str, Any]]:
-    """The command as (action, payload). Raises CallError where 1.6 has no such word."""
-    outgoing = OUTGOING.get(command.action)
-    if outgoing is None:
-        raise CallError("NotImplemented", f"{command.action} is not part of OCPP 1.6")
-    return outgoing.action, outgoing.payload(command.params)
-
-
-def outcome(action: str, answer: Any) -> tuple[str, Any, str]:
-    """What an answer to one of our commands means: (status, answer, error)."""
-    if isinstance(answer, CallError):
-        error = f"{answer.code}: {answer.description}"
-        return (
-            Command.Status.REJECTED,
-            {"errorCode": answer.code, "errorDescription": answer.description},
-            error,
-        )
-    if not isinstance(answer, dict):
-        return Command.Status.REJECTED, answer, "The answer is not an object"
-    accepted = OUTGOING[action].accepted(answer)
-    return (Command.Status.ACCEPTED if accepted else Command.Status.REJECTED), answer, ""

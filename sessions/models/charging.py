@@ -14,31 +14,6 @@ if TYPE_CHECKING:
     from django.db.models.fields.related_descriptors import RelatedManager
 
 
-class IdTag(models.Model):
-    """A card or key fob. Values match without regard to case (OCPP 1.6 §7.28), so they are stored in capitals."""
-
-    value = models.CharField(max_length=20, unique=True)
-    user = models.ForeignKey(
-        settings.AUTH_USER_MODEL, models.SET_NULL, null=True, blank=True, related_name="id_tags"
-    )
-    parent = models.ForeignKey("self", models.SET_NULL, null=True, blank=True, related_name="children")
-    is_blocked = models.BooleanField("blocked", default=False)
-    expires_at = models.DateTimeField(null=True, blank=True)
-    note = models.CharField(max_length=120, blank=True)
-    created_at = models.DateTimeField(auto_now_add=True)
-
-    class Meta:
-        ordering = ("value",)
-        verbose_name = "id tag"
-
-    def __str__(self) -> str:
-        return self.value
-
-    def save(self, *args: object, **kwargs: object) -> None:
-        self.value = self.value.strip().upper()
-        super().save(*args, **kwargs)  # type: ignore[arg-type]
-
-
 class Tariff(models.Model):
     """Prices. A charger takes the tariff of its station, else the default one, at the moment a session starts."""
 
@@ -94,6 +69,12 @@ class ChargingSession(models.Model):
         COMPLETED = "completed"
         FAILED = "failed"
 
+    class Review(models.TextChoices):
+        WAITING = "waiting"
+        ACCEPTED = "accepted"
+        CORRECTED = "corrected"
+        VOIDED = "voided"
+
     OPEN = (Status.PENDING, Status.ACTIVE, Status.STOPPING)
     RUNNING = (Status.ACTIVE, Status.STOPPING)
 
@@ -137,6 +118,12 @@ class ChargingSession(models.Model):
 
     error_code = models.CharField(max_length=40, blank=True)
     error_message = models.CharField(max_length=255, blank=True)
+    review = models.CharField(
+        max_length=9,
+        choices=Review.choices,
+        blank=True,
+        help_text="Waiting: something is odd, and a person is to look at it. Empty: nothing was",
+    )
     flags = models.JSONField(
         default=list, blank=True, help_text="What was odd: late, reconciled, superseded …"
     )
@@ -149,6 +136,8 @@ class ChargingSession(models.Model):
     start_command_id: object
     if TYPE_CHECKING:
         readings: RelatedManager["MeterReading"]
+        oddities: RelatedManager["Oddity"]
+        decisions: RelatedManager["Decision"]
 
     class Meta:
         ordering = ("-created_at", "-pk")
@@ -157,6 +146,7 @@ class ChargingSession(models.Model):
             models.Index(fields=["user", "-created_at"], name="session_by_user"),
             models.Index(fields=["-created_at", "-id"], name="session_by_time"),
             models.Index(fields=["charger", "id_tag"], name="session_by_tag"),
+            models.Index(fields=["-created_at"], name="session_to_review", condition=Q(review="waiting")),
         ]
         constraints = [
             models.UniqueConstraint(
@@ -202,6 +192,7 @@ class ChargingSession(models.Model):
             self.currency, self.price_per_kwh, self.price_per_minute, self.price_per_session = price
 
     def add_flag(self, flag: str) -> None:
+        """Something is odd. sessions.oddities says why in words, and keeps the frame."""
         if flag not in self.flags:
             self.flags = [*self.flags, flag]
 
@@ -234,6 +225,9 @@ class MeterReading(models.Model):
     voltage_v = models.FloatField("voltage (V)", null=True)
     soc_percent = models.FloatField("state of charge (%)", null=True)
     sampled_values = models.JSONField(help_text="As the charger sent them")
+    is_suspect = models.BooleanField(
+        "suspect", default=False, help_text="Its register cannot be right; it does not count"
+    )
     digest = models.BigIntegerField(editable=False)
 
     session_id: int | None
@@ -251,3 +245,47 @@ class MeterReading(models.Model):
 
     def __str__(self) -> str:
         return f"{self.measured_at:%F %T}"
+
+
+class Oddity(models.Model):
+    """Why a session carries a flag: the reason in words, and what the charger said."""
+
+    session = models.ForeignKey(ChargingSession, models.CASCADE, related_name="oddities")
+    flag = models.CharField(max_length=20)
+    reason = models.CharField(max_length=255)
+    frame = models.TextField(blank=True, help_text="The charger's message, as it came")
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    session_id: int
+
+    class Meta:
+        ordering = ("created_at", "pk")
+        verbose_name_plural = "oddities"
+        constraints = [models.UniqueConstraint(fields=["session", "flag", "reason"], name="oddity_once")]
+
+    def __str__(self) -> str:
+        return f"{self.flag}: {self.reason}"
+
+
+class Decision(models.Model):
+    """What a person decided about a session, and how it stood before and after. Never changed, never deleted."""
+
+    class Verdict(models.TextChoices):
+        ACCEPTED = "accepted"
+        CORRECTED = "corrected"
+        VOIDED = "voided"
+        CLOSED = "closed"  # a stale one, ended by hand
+
+    session = models.ForeignKey(ChargingSession, models.PROTECT, related_name="decisions")
+    verdict = models.CharField(max_length=9, choices=Verdict.choices)
+    reason = models.CharField(max_length=255)
+    before = models.JSONField()
+    after = models.JSONField()
+    decided_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, related_name="+")
+    decided_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ("decided_at", "pk")
+
+    def __str__(self) -> str:
+        return f"{self.verdict} by {self.decided_by}"

@@ -15,24 +15,18 @@ from chargers.commands import send_command
 from chargers.models import Charger, Command
 from gateway import server as serving
 from gateway.ocpp.schemas import validator
-from gateway.ocpp.v16 import OUTGOING
+from gateway.ocpp.v16_commands import OUTGOING
 from sessions.models import ChargingSession
 from tests import wire
 from tests.charge import at
 from tests.factories import make_charger, make_operator, token_of, unique
+from tests.gateway.ocpp.test_v16_commands import SPOKEN
 from tests.wire import eventually
 
 WISHES: dict[str, dict[str, Any]] = {
-    "remote_start": {"connector_id": 1, "id_tag": "OPERATOR"},
-    "remote_stop": {"transaction_id": 4711},
-    "unlock_connector": {"connector_id": 1},
-    "reset": {"type": "Soft"},
-    "change_availability": {"connector_id": 0, "type": "Inoperative"},
+    **{action: params for action, params, *_ in SPOKEN},
     "get_configuration": {"keys": ["HeartbeatInterval"]},
     "change_configuration": {"key": "HeartbeatInterval", "value": "60"},
-    "clear_cache": {},
-    "trigger_message": {"message": "StatusNotification", "connector_id": 1},
-    "data_transfer": {"vendor_id": "V", "message_id": "M", "data": "x"},
 }
 # What a charger that obeys answers, and one that does not; where it cannot say no, an answer nobody knows.
 OBEYS: dict[str, dict[str, Any]] = {
@@ -46,7 +40,8 @@ REFUSES: dict[str, dict[str, Any]] = {
     **{action: {"status": "Rejected"} for action in WISHES},
     "unlock_connector": {"status": "UnlockFailed"},
 }
-del REFUSES["get_configuration"]
+for _always in ("get_configuration", "update_firmware", "get_diagnostics", "get_local_list_version"):
+    del REFUSES[_always]
 
 
 class Server(serving.Server):
