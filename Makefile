@@ -6,7 +6,7 @@ BOOTSTRAP := $(PYTHON) bootstrap.py
 PYTEST := $(PY) -m pytest --numprocesses $(shell $(PYTHON) -c 'import os; print(min(8, 2 * (os.cpu_count() or 1)))')
 
 # An installation as it should be, for the checks that judge one. Nothing connects to these addresses.
-PRODUCTION := env -u DEBUG -u DEMO ENV_FILE=/dev/null HTTPS=true TRUST_PROXY=true PROCESSES=2 \
+PRODUCTION := env -u DEBUG -u DEMO ENV_FILE=/dev/null HTTPS=true TRUSTED_PROXIES=10.0.0.0/8 MIN_SECURITY_PROFILE=2 PROCESSES=2 \
   ALLOWED_HOSTS=charge.example CSRF_TRUSTED_ORIGINS=https://charge.example \
   DATABASE_URL=postgresql://evcharge@db.example/evcharge REDIS_URL=redis://bus.example:6379/0 \
   SECRET_KEY=$$($(PY) -c 'import secrets; print(secrets.token_urlsafe(50))')
@@ -15,7 +15,7 @@ PLAIN := env -u DEBUG -u DEMO ENV_FILE=/dev/null DATABASE_URL=sqlite://:memory: 
   SECRET_KEY=only-to-load-the-settings-for-checks-0123456789abcdef
 
 .DEFAULT_GOAL := help
-.PHONY: help demo clean-demo run test check format bench lock docs clean
+.PHONY: help demo clean-demo run test check format bench soak lock docs clean
 
 help:  ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
@@ -58,6 +58,10 @@ bench:  ## Measure this machine: messages, memory, latency
 	@$(BOOTSTRAP) test
 	$(PY) -m tests.bench $(ARGS)
 
+soak:  ## The ledger against what truly happened, with every fault; ARGS="--minutes 20 --chargers 200 --seed 7"
+	@$(BOOTSTRAP) test
+	$(PY) -m tests.soak $(ARGS)
+
 lock:  ## Recompile the locks from pyproject.toml; ARGS=--upgrade takes the newest versions
 	$(BOOTSTRAP) lock $(ARGS)
 
@@ -66,5 +70,5 @@ docs:  ## Write the published API documents and .env.example anew from the code
 	$(PLAIN) $(PY) manage.py export_api_docs
 
 clean:  ## Remove caches and test artifacts; .venv, node_modules and .demo stay
-	rm -rf .pytest_cache .mypy_cache .ruff_cache .import_linter_cache tests/artifacts
+	rm -rf .hypothesis .pytest_cache .mypy_cache .ruff_cache .import_linter_cache tests/artifacts
 	find . -name __pycache__ -not -path './.venv/*' -not -path './node_modules/*' -prune -exec rm -rf {} +

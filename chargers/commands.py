@@ -5,7 +5,7 @@ exactly one process send it, and nothing unsent is kept for a charger that comes
 """
 
 import uuid
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -14,8 +14,8 @@ from django.contrib.auth.models import AbstractBaseUser
 from django.db import transaction
 from django.db.models import Q
 
-from chargers import bus
-from chargers.errors import ChargerOffline, ChargerPending
+from chargers import bus, passwords
+from chargers.errors import ChargerAccepted, ChargerOffline, ChargerPending, NotFound
 from chargers.events import (
     ChargerConfigurationChanged,
     ConfigurationChange,
@@ -25,7 +25,6 @@ from chargers.events import (
     utcnow,
 )
 from chargers.models import Charger, Command
-from chargers.passwords import from_authorization_key, hash_password
 
 REMOTE_START = "remote_start"
 REMOTE_STOP = "remote_stop"
@@ -54,9 +53,9 @@ DELETE_CERTIFICATE = "delete_certificate"
 GET_INSTALLED_CERTIFICATE_IDS = "get_installed_certificate_ids"
 SIGNED_UPDATE_FIRMWARE = "signed_update_firmware"
 
-# The charger's own password: it becomes what we expect of it, and is shown to nobody.
-SECRET_KEYS = {"AuthorizationKey"}
-HIDDEN = "[hidden]"
+TRIGGERS = (TRIGGER_MESSAGE, EXTENDED_TRIGGER_MESSAGE)
+
+HIDDEN = passwords.HIDDEN  # instead of a charger's own password, which is shown to nobody
 
 Status = Command.Status
 OPEN = (Status.QUEUED, Status.SENT)
@@ -77,12 +76,17 @@ def send_command(
 ) -> Command:
     """Write the command and wake the process that holds the charger's socket once this is committed.
 
-    Raises ChargerOffline, or ChargerPending for a start or stop before acceptance (OCPP 1.6 §4.2).
+    Raises ChargerOffline; ChargerPending for a start or stop before acceptance (OCPP 1.6 §4.2); ChargerAccepted
+    for a trigger of BootNotification after it (E44); NotFound for a trigger of a connector that is not there.
     """
     if not charger.is_connected:
         raise ChargerOffline
     if action in (REMOTE_START, REMOTE_STOP) and charger.registration != Charger.Registration.ACCEPTED:
         raise ChargerPending
+    if action in TRIGGERS:
+        _check_trigger(charger, params)
+    if passwords.is_change(action, params):
+        passwords.begin_change(charger, str(params.get("value", "")))
     command = Command.objects.create(
         id=command_id or uuid.uuid4(),
         charger=charger,
@@ -92,6 +96,40 @@ def send_command(
     )
     wake(command, charger.channel_name)
     return command
+
+
+def _check_trigger(charger: Charger, params: dict[str, Any]) -> None:
+    """An accepted charger boots when it boots (errata 3.40, E44); a connector must be one of its own."""
+    accepted = charger.registration == Charger.Registration.ACCEPTED
+    if accepted and params.get("message") == "BootNotification":
+        raise ChargerAccepted
+    if params.get("connector_id") is not None:
+        check_connector(charger, params["connector_id"])
+
+
+def check_connector(charger: Charger, number: int) -> None:
+    """Raise NotFound where the charger has told of its connectors and this is none of them; 0 is the whole charger."""
+    if number == 0 or (number > 0 and not charger.connectors.exists()):
+        return
+    if not charger.connectors.filter(number=number).exists():
+        raise NotFound(f"{charger.identity} has no connector {number}")
+
+
+def ask(**wish: Any) -> Command:
+    """Ask a charger for something, with all it means: what the operators' pages call, with `send_command`'s arguments.
+
+    What a word means besides its message is known to the floors above; `asks_through` names who knows.
+    """
+    return _performer(**wish)
+
+
+def asks_through(performer: Callable[..., Command]) -> None:
+    """Let `performer` do what `ask` is asked for. sessions says so when it is loaded."""
+    global _performer
+    _performer = performer
+
+
+_performer: Callable[..., Command] = send_command
 
 
 def wake(command: Command, channel_name: str) -> None:
@@ -117,12 +155,13 @@ def finish_command(
 ) -> Command | None:
     """Write the end of a command, once. None if it had ended for good already."""
     ended = Command.objects.filter(pk=command_id, status__in=UNSETTLED).update(
-        status=status, answer=answer, error=error[:255], finished_at=utcnow()
+        status=status, answer=passwords.masked(answer), error=error[:255], finished_at=utcnow()
     )
     if not ended:
         return None
     command = Command.objects.select_related("charger").get(pk=command_id)
     _keep_configuration(command)
+    passwords.end_change(command)
     _forget_secret(command)
     _tell_waiters(command)
     return command
@@ -144,14 +183,11 @@ def _keep_configuration(command: Command) -> None:
         for entry in entries if isinstance(entries, list) else []:
             if isinstance(entry, dict) and isinstance(entry.get("key"), str):
                 value = entry.get("value", "")
-                charger.configuration[entry["key"]] = (
-                    HIDDEN if value and entry["key"] in SECRET_KEYS else value
-                )
+                is_secret = value and passwords.is_key(entry["key"])
+                charger.configuration[entry["key"]] = HIDDEN if is_secret else value
     elif command.action == CHANGE_CONFIGURATION:
         key, value = command.params["key"], command.params["value"]
-        if key in SECRET_KEYS:
-            charger.password_hash = hash_password(from_authorization_key(value))
-            charger.save(update_fields=["password_hash"])
+        if passwords.is_key(key):
             return
         charger.configuration[key] = value
         change = ConfigurationChange(key=key, value=value, timestamp=utcnow())
@@ -166,7 +202,7 @@ def _keep_configuration(command: Command) -> None:
 
 def _forget_secret(command: Command) -> None:
     """A password given to a charger is not kept in the record of giving it."""
-    if command.action == CHANGE_CONFIGURATION and command.params.get("key") in SECRET_KEYS:
+    if passwords.is_change(command.action, command.params):
         command.params = {**command.params, "value": HIDDEN}
         command.save(update_fields=["params"])
 
@@ -198,6 +234,8 @@ def abandon_command(command_id: uuid.UUID | str, *, error: str = "charger_timeou
     if not given_up:
         return None
     command = Command.objects.select_related("charger").get(pk=command_id)
+    passwords.end_change(command)
+    _forget_secret(command)
     _tell_waiters(command)
     return command
 

@@ -28,6 +28,16 @@ class ChargerPending(DomainError):
     sentence = "The charger is not accepted yet"
 
 
+class ChargerAccepted(DomainError):
+    code = "charger_accepted"
+    sentence = "The charger is accepted already: it must not be asked to boot"
+
+
+class CommandIdUsed(DomainError):
+    code = "message_id_used"
+    sentence = "Another command has this message id"
+
+
 class ConnectorUnavailable(DomainError):
     code = "connector_unavailable"
     sentence = "The connector is out of service"
@@ -36,3 +46,25 @@ class ConnectorUnavailable(DomainError):
 class ConnectorBusy(DomainError):
     code = "connector_busy"
     sentence = "The connector is in use"
+
+
+class UnfitPassword(DomainError):
+    code = "unfit_password"
+    sentence = "This cannot be a charger's password"
+
+
+class PasswordChangeOpen(DomainError):
+    code = "password_change_open"
+    sentence = (
+        "A change of password is still open: the charger must connect anew first. A reset makes it do so"
+    )
+
+
+class UnfitCertificate(DomainError):
+    code = "unfit_certificate"
+    sentence = "This certificate cannot be used"
+
+
+class UpdateUnderWay(DomainError):
+    code = "update_under_way"
+    sentence = "The charger is asked for another firmware update already"

@@ -8,7 +8,7 @@ from django.conf import settings
 from django.db import transaction
 from django.db.models import Prefetch, prefetch_related_objects
 
-from chargers import availability, bus, commands
+from chargers import availability, bus, commands, firmware
 from chargers.clock import judged
 from chargers.events import (
     ALL_CHARGERS,
@@ -54,11 +54,16 @@ def charger_for_handshake(identity: str) -> Charger | None:
     With `UNKNOWN_CHARGERS=inbox` a stranger is written down as pending, for an operator to accept.
     """
     charger = Charger.objects.select_related("station").filter(identity=identity).first()
-    if charger is None and settings.UNKNOWN_CHARGERS == "inbox":
+    if charger is None and settings.UNKNOWN_CHARGERS == "inbox" and _has_room_for_strangers():
         charger, _ = Charger.objects.get_or_create(
             identity=identity, defaults={"registration": Charger.Registration.PENDING}
         )
     return charger
+
+
+def _has_room_for_strangers() -> bool:
+    waiting = Charger.objects.filter(registration=Charger.Registration.PENDING)
+    return waiting.count() < settings.MAX_UNKNOWN_CHARGERS
 
 
 @transaction.atomic
@@ -145,6 +150,7 @@ def boot(*, charger_id: int, details: dict[str, str]) -> Charger:
         setattr(charger, name, value[:MAX_DETAIL])
     charger.booted_at = charger.last_seen_at = utcnow()
     charger.save(update_fields=[*details, "booted_at", "last_seen_at"])
+    firmware.booted(charger)
     return charger
 
 
@@ -223,14 +229,6 @@ def _announce_status(
     if status == ConnectorStatus.FAULTED or error_code:
         publish(ChargerStatusChanged(charger_id=charger.identity, event="error", data=change), to=groups)
     publish(availability.status_update(charger), to=groups)
-
-
-def record_firmware_status(*, charger_id: int, status: str) -> None:
-    Charger.objects.filter(pk=charger_id).update(firmware_status=status[:30])
-
-
-def record_diagnostics_status(*, charger_id: int, status: str) -> None:
-    Charger.objects.filter(pk=charger_id).update(diagnostics_status=status[:30])
 
 
 # --- what operators do ---

@@ -10,6 +10,7 @@ http = get_asgi_application()  # loads the apps: what follows imports models
 from channels.routing import ProtocolTypeRouter  # noqa: E402
 
 from gateway.background import with_background  # noqa: E402
+from gateway.proxies import behind_proxies  # noqa: E402
 from gateway.routing import websockets  # noqa: E402
 
-application = with_background(ProtocolTypeRouter({"http": http, "websocket": websockets}))
+application = with_background(behind_proxies(ProtocolTypeRouter({"http": http, "websocket": websockets})))

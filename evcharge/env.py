@@ -8,6 +8,7 @@ import os
 import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -48,8 +49,35 @@ _SECTIONS: dict[str, list[tuple[str, str, Any, str]]] = {
         ("PORT", "int", 8080, "The one port: apps, chargers, API, admin, console."),
         ("ALLOWED_HOSTS", "list", ["localhost", "127.0.0.1", "[::1]"], "Host names served, comma separated."),
         ("CSRF_TRUSTED_ORIGINS", "list", [], "Origins of the admin behind a proxy, with scheme."),
-        ("HTTPS", "bool", False, "A TLS proxy stands in front: secure cookies, redirect, HSTS."),
-        ("TRUST_PROXY", "bool", False, "Believe X-Forwarded-Proto; only behind a proxy that sets it."),
+        ("HTTPS", "bool", False, "People and apps come over TLS: secure cookies, redirect, HSTS."),
+        (
+            "TRUSTED_PROXIES",
+            "networks",
+            [],
+            "Addresses or networks of proxies; X-Forwarded-Proto and -For count from them alone.",
+        ),
+        (
+            "CLIENT_CERTIFICATE_HEADER",
+            "str",
+            "",
+            "Header in which a trusted proxy passes a charger's certificate: PEM, URL-encoded, or as RFC 9440 has it.",
+        ),
+    ],
+    "TLS by this server": [
+        (
+            "TLS_CERTIFICATE",
+            "list",
+            [],
+            "Certificate files, PEM; one RSA and one ECDSA, say. Empty: no TLS here.",
+        ),
+        ("TLS_KEY", "list", [], "Their keys' files, in the same order."),
+        ("TLS_PORT", "int", 8443, "Port for TLS, beside PORT."),
+        (
+            "TLS_CLIENT_CA",
+            "list",
+            [],
+            "Files of the authorities whose chargers' certificates are believed, here and from a proxy.",
+        ),
     ],
     "Storage and bus": [
         (
@@ -60,7 +88,7 @@ _SECTIONS: dict[str, list[tuple[str, str, Any, str]]] = {
         ),
         ("REDIS_URL", "redis_url", "", "redis://host:6379/0. Empty: messages stay inside this one process."),
         ("PROCESSES", "int", 1, "How many server processes share the database; above 1 Redis is needed."),
-        ("DB_THREADS", "int", 8, "Database connections a process may use at once, besides the writer's one."),
+        ("DB_THREADS", "int", 8, "Database connections a process may use at once, besides two of its own."),
     ],
     "Apps": [
         ("ACCESS_TOKEN_MINUTES", "int", 60, "Life of an access token."),
@@ -86,11 +114,67 @@ _SECTIONS: dict[str, list[tuple[str, str, Any, str]]] = {
             "reject",
             "`reject` (HTTP 404) or `inbox`: kept for an operator to accept.",
         ),
+        ("MAX_UNKNOWN_CHARGERS", "int", 100, "How many may wait in the inbox; beyond it they get HTTP 404."),
+        (
+            "MIN_SECURITY_PROFILE",
+            "int",
+            0,
+            "The least for every charger: 0 nothing, 1 password, 2 password over TLS, 3 own certificate.",
+        ),
+        (
+            "MAX_REFUSALS",
+            "int",
+            1000,
+            "How many refused connections are kept for the operator; the oldest go.",
+        ),
+        ("CPO_NAME", "str", "", "Organisation (O) that chargers' certificates must name. Empty: any."),
+        (
+            "CA_CERTIFICATE",
+            "str",
+            "",
+            "Certificate file of our own authority; `manage.py create_ca` makes it.",
+        ),
+        ("CA_KEY", "str", "", "Its key's file."),
+        (
+            "CA_URL",
+            "str",
+            "",
+            "An outside authority instead: gets each request by POST as PEM, answers with the chain as PEM.",
+        ),
+        ("CERTIFICATE_DAYS", "int", 365, "Life of a charger's certificate that our own authority signs."),
+        (
+            "CERTIFICATE_RENEWAL_DAYS",
+            "int",
+            30,
+            "Days before its end at which a charger is asked to renew it.",
+        ),
         ("COMMAND_TIMEOUT_S", "int", 30, "Seconds a charger has to answer a command."),
         ("START_TIMEOUT_S", "int", 120, "Seconds between an accepted start and its transaction."),
         ("HEARTBEAT_INTERVAL_S", "int", 300, "Heartbeat interval given to chargers at boot."),
         ("CLOCK_SKEW_TOLERANCE_S", "int", 300, "How far ahead a charger's clock may be before ours is used."),
         ("LATE_AFTER_S", "int", 300, "A start or stop older than this is a replay: recorded, not announced."),
+        (
+            "SILENT_AFTER_S",
+            "int",
+            7200,
+            "A firmware update or upload of which nothing was heard for so long is marked as silent.",
+        ),
+        (
+            "MAX_POWER_KW",
+            "int",
+            500,
+            "The most a connector delivers: a register that rises faster is suspect and not billed.",
+        ),
+    ],
+    "Wire log": [
+        (
+            "WIRE_LOG",
+            "wire_log",
+            "all",
+            "`all`, `without_meter_values` (nor heartbeats, unless they fail), or `off`.",
+        ),
+        ("WIRE_LOG_DAYS", "int", 30, "Days after which messages are deleted from the wire log."),
+        ("WIRE_LOG_ROWS", "int", 2_000_000, "How many of the newest messages the wire log keeps at most."),
     ],
     "Sockets": [
         ("WS_PING_INTERVAL_S", "int", 30, "Seconds between pings on every socket."),
@@ -110,6 +194,10 @@ VARIABLES = [
     for section, rows in _SECTIONS.items()
     for name, kind, default, meaning in rows
 ]
+
+
+# Settings of earlier versions that meant something: ignored, they would open or shut a door without a word.
+_GONE = {"TRUST_PROXY": "name your proxies' addresses in TRUSTED_PROXIES"}
 
 
 # --- readers: text → value; a ValueError says what the text must be ---
@@ -135,6 +223,13 @@ def _yes_or_no(text: str) -> bool:
 
 def _parts(text: str) -> list[str]:
     return [part.strip() for part in text.split(",") if part.strip()]
+
+
+def _networks(text: str) -> list[IPv4Network | IPv6Network]:
+    try:
+        return [ip_network(part, strict=False) for part in _parts(text)]
+    except ValueError as error:
+        raise ValueError(f"must be addresses or networks such as 10.0.0.0/8: {error}") from None
 
 
 def _level(text: str) -> str:
@@ -168,15 +263,23 @@ def _redis(text: str) -> str:
     return text
 
 
+def _wire_log(text: str) -> str:
+    if text not in ("all", "without_meter_values", "off"):
+        raise ValueError(f"must be all, without_meter_values or off, not {text!r}")
+    return text
+
+
 _READERS: dict[str, Callable[[str], Any]] = {
     "str": str,
     "int": _whole_number,
     "bool": _yes_or_no,
     "list": _parts,
+    "networks": _networks,
     "level": _level,
     "zone": _zone,
     "db_url": _database,
     "redis_url": _redis,
+    "wire_log": _wire_log,
 }
 
 
@@ -188,6 +291,9 @@ class Settings:
         self.DEMO: bool = _read("DEMO", "bool", not configured and DEMO_DIR.is_dir())
         if not self.DEMO:
             environ.Env.read_env(str(BASE_DIR / os.environ.get("ENV_FILE", ".env")))
+        for name, instead in _GONE.items():
+            if os.environ.get(name):
+                raise ImproperlyConfigured(f"{name} is gone: {instead}")
         for variable in VARIABLES:
             if variable.name != "DEMO":
                 setattr(self, variable.name, _read(variable.name, variable.kind, variable.default))

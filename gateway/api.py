@@ -20,7 +20,7 @@ from chargers.models import Charger, Command
 from gateway import actions, openapi, protocol, results
 from gateway.db import in_db
 from gateway.errors import HTTP_STATUS, InvalidMessage, UnknownAction, ValidationFailed, failure
-from sessions import id_tags, services
+from sessions import id_tags, operations, services
 from sessions.models import ChargingSession
 
 Wish = TypeVar("Wish", bound=msgspec.Struct)
@@ -76,15 +76,15 @@ def caller(request: Request) -> Any:
     return request.user
 
 
-def identity_in(request: Request, *, after: str) -> str:
-    """The charger's identity in the path, `after` what stands before it, without a `/status` behind it.
+def identity_in(request: Request, *, after: str, behind: int = 0) -> str:
+    """The charger's identity in the path, `after` what stands before it, without so many parts that are `behind` it.
 
     Percent-decoded here, part by part, so that an encoded slash stays within (E6). Raises NotFound.
     """
     raw = getattr(request, "scope", {}).get("raw_path") or quote(request.path).encode()
     parts = raw.decode("ascii", errors="replace").partition("?")[0].partition(after)[2].strip("/").split("/")
-    if len(parts) > 1 and parts[-1] == "status":
-        parts.pop()
+    if len(parts) > behind > 0:
+        del parts[-behind:]
     identity = "/".join(unquote(part) for part in parts)
     if not identity.isprintable():
         raise NotFound(f"There is no charger {identity!r}")
@@ -147,7 +147,9 @@ class ChargerStatus(ActionView):
 
     @extend_schema(**openapi.action("get_charger_status", body=False))
     def get(self, request: Request, charger_id: str) -> Response:
-        return self.answer(request, {"charger_id": identity_in(request, after="/charging/charger/")})
+        return self.answer(
+            request, {"charger_id": identity_in(request, after="/charging/charger/", behind=1)}
+        )
 
 
 class Chargers(ActionView):
@@ -357,7 +359,7 @@ def _send(
     charger = Charger.objects.filter(identity=identity).first()
     if charger is None:
         raise NotFound(f"There is no charger {identity}")
-    commands.send_command(
+    operations.perform(
         charger=charger, action=action, params=params, requested_by=user, command_id=command_id
     )
 

@@ -14,7 +14,9 @@ from chargers import bus
 from gateway.app_socket import close_revoked
 from gateway.db import close_pool, in_db
 from gateway.ocpp.socket import confirm_presence
+from gateway.ocpp.wire_log import stop_wire_log
 from gateway.ocpp.writer import stop_writer
+from gateway.signing import sign_certificates
 from sessions.services import sweep
 
 logger = logging.getLogger(__name__)
@@ -32,6 +34,7 @@ class Background:
         self.detach_bus = bus.attach()
         self.tasks = [
             asyncio.create_task(_every(settings.SWEEP_INTERVAL_S, _sweep)),
+            asyncio.create_task(_every(settings.SWEEP_INTERVAL_S, sign_certificates)),
             asyncio.create_task(_every(settings.PRESENCE_INTERVAL_S, confirm_presence)),
             asyncio.create_task(_every(REVOCATION_INTERVAL_S, close_revoked)),
         ]
@@ -43,6 +46,7 @@ class Background:
             task.cancel()
         await asyncio.gather(*self.tasks, return_exceptions=True)
         await stop_writer()
+        await stop_wire_log()
         self.detach_bus()
         await asyncio.get_running_loop().run_in_executor(None, close_pool)
 

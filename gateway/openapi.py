@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterable
 from functools import cache
+from inspect import cleandoc
 from typing import Any, Literal
 
 import msgspec
@@ -33,6 +34,9 @@ def components_of(kinds: Iterable[type[msgspec.Struct]], *, sent: bool) -> dict[
     structs: dict[str, msgspec.inspect.StructType] = {}
     for info in msgspec.inspect.multi_type_info(kinds):
         _gather(info, structs)
+    for component in components.values():
+        if "description" in component:
+            component["description"] = cleandoc(component["description"])
     for name, struct in structs.items():
         properties = components[name].get("properties", {})
         kinds_of = {field.encode_name: field.type for field in struct.fields}  # the tag is none of them

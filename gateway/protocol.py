@@ -26,6 +26,7 @@ from chargers.events import (
 from sessions.events import (
     ActiveSessionUpdate,
     MeterValueUpdate,
+    ReservationUpdate,
     SessionCompletedUpdate,
     SessionErrorUpdate,
     SessionStartedUpdate,
@@ -223,6 +224,7 @@ ERROR_CODES = [
     "no_active_session",
     "charger_rejected",
     "charger_timeout",
+    "cancelled",
     "rate_limited",
     "forbidden",
     "unavailable",
@@ -255,6 +257,7 @@ PUSHES: list[type[Event]] = [
     SessionStoppedUpdate,
     SessionCompletedUpdate,
     SessionErrorUpdate,
+    ReservationUpdate,
     ChargerStatusChanged,
     ChargerConfigurationChanged,
     ChargerMaintenanceChanged,

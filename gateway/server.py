@@ -1,5 +1,6 @@
 """Runs the ASGI application under uvicorn, with the settings the sockets want."""
 
+import asyncio
 import errno
 import gc
 import socket
@@ -11,6 +12,9 @@ import uvicorn
 from django.conf import settings
 from django.core.management.base import CommandError
 
+from gateway import tls
+from gateway.tls import TlsSocket
+
 # Above the app protocol's 64 KiB, so that a large message is answered rather than cut off; above it, close 1009.
 MAX_FRAME_BYTES = 1024 * 1024
 
@@ -21,7 +25,7 @@ def config(*, host: str, port: int) -> uvicorn.Config:
         settings.ASGI_APPLICATION.rpartition(".")[0] + ":application",
         host=host,
         port=port,
-        ws="websockets-sansio",
+        ws=TlsSocket,
         ws_max_size=MAX_FRAME_BYTES,
         ws_ping_interval=settings.WS_PING_INTERVAL_S,
         ws_ping_timeout=settings.WS_PING_TIMEOUT_S,
@@ -32,6 +36,7 @@ def config(*, host: str, port: int) -> uvicorn.Config:
         access_log=False,
         log_config=None,
         server_header=False,
+        proxy_headers=False,  # whose word counts is gateway.proxies' to say, whatever the server
     )
 
 
@@ -59,16 +64,46 @@ def listening_socket(host: str, port: int) -> socket.socket:
 
 
 class Server(uvicorn.Server):
-    """uvicorn's server, which calls back once it serves."""
+    """uvicorn's server, on a second port with TLS if it is given one; it calls back once it serves."""
 
-    def __init__(self, config: uvicorn.Config, on_started: Callable[[], Any] = lambda: None) -> None:
+    def __init__(
+        self,
+        config: uvicorn.Config,
+        on_started: Callable[[], Any] = lambda: None,
+        *,
+        tls_listener: socket.socket | None = None,
+    ) -> None:
         super().__init__(config)
         self.on_started = on_started
+        self.tls_listener = tls_listener
+        self.renewal: asyncio.Task[None] | None = None
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
+        if self.tls_listener is not None:
+            await self._serve_tls(self.tls_listener)
         _settle_in()
         self.on_started()
+
+    async def _serve_tls(self, listener: socket.socket) -> None:
+        loop, context = asyncio.get_running_loop(), tls.context()
+
+        def protocol() -> asyncio.Protocol:
+            return self.config.http_protocol_class(  # type: ignore[call-arg]
+                config=self.config,
+                server_state=self.server_state,
+                app_state=self.lifespan.state,
+                _loop=loop,
+            )
+
+        backlog = self.config.backlog
+        self.servers.append(await loop.create_server(protocol, sock=listener, ssl=context, backlog=backlog))
+        self.renewal = asyncio.create_task(tls.keep_fresh(context))
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        if self.renewal is not None:
+            self.renewal.cancel()
+        await super().shutdown(sockets)
 
 
 def _settle_in() -> None:

@@ -5,7 +5,6 @@ from math import ceil
 from typing import Any
 
 import msgspec
-from django.conf import settings
 from drf_spectacular.utils import OpenApiResponse, extend_schema
 from rest_framework.exceptions import AuthenticationFailed
 from rest_framework.permissions import AllowAny
@@ -31,11 +30,8 @@ class LoginThrottle(ScopedRateThrottle):
     """So many attempts per address and minute."""
 
     def get_ident(self, request: Request) -> str:
-        """The peer's address. What a client writes into X-Forwarded-For counts only behind a proxy of ours, and
-        then only its last entry, which is the proxy's own: otherwise every attempt could come from a new address."""
-        forwarded = request.headers.get("X-Forwarded-For")
-        if forwarded and settings.SECURE_PROXY_SSL_HEADER:
-            return forwarded.rpartition(",")[2].strip()
+        """The peer's address, as gateway.proxies has it: what a client writes into X-Forwarded-For does not count,
+        otherwise every attempt could come from a new address."""
         return request.META.get("REMOTE_ADDR") or ""
 
     def wait(self) -> float | None:

@@ -5,13 +5,17 @@ from typing import Any
 from django.urls import URLPattern, path, re_path
 
 from gateway import api, asyncapi, console, health, openapi, tokens
+from gateway.operations import commands, facts, transactions
 from gateway.resources import views
 
 
-def either(route: str, view: Any, **options: Any) -> list[URLPattern]:
+def either(route: str, view: Any, *, name: Any = None, **options: Any) -> list[URLPattern]:
     """A view of the API, with and without a slash at its end; the documents show the route as it is given."""
     other = route[:-1] if route.endswith("/") else route + "/"
-    return [path(route, view.as_view(**options)), path(other, view.as_view(**options, schema=None))]
+    return [
+        path(route, view.as_view(**options), name=name),
+        path(other, view.as_view(**options, schema=None)),
+    ]
 
 
 LIST, DETAIL = {"get": "list"}, {"get": "retrieve"}
@@ -35,12 +39,28 @@ urlpatterns = [
     *either("api/stations/<int:pk>/", views.Stations, actions=DETAIL),
     *either("api/chargers/", views.Chargers, actions=LIST),
     *either("api/chargers/<path:charger_id>/status", views.Chargers, actions={"get": "status"}),
+    *either("api/chargers/<path:charger_id>/commands/", commands.ChargerCommands),
+    *either("api/chargers/<path:charger_id>/transactions/", transactions.Transactions),
+    *either(
+        "api/chargers/<path:charger_id>/transactions/<int:transaction_id>/close/",
+        transactions.CloseTransaction,
+    ),
+    *either("api/chargers/<path:charger_id>/reservations/", facts.Reservations),
+    *either("api/chargers/<path:charger_id>/charging-profiles/", facts.ChargingProfiles),
+    *either("api/chargers/<path:charger_id>/local-list/", facts.KeptLocalList),
+    *either("api/chargers/<path:charger_id>/certificates/", facts.Certificates),
+    *either("api/chargers/<path:charger_id>/firmware-updates/", facts.FirmwareUpdates),
+    *either("api/chargers/<path:charger_id>/log-uploads/", facts.LogUploads),
+    *either("api/chargers/<path:charger_id>/security-events/", facts.SecurityEvents),
+    *either("api/chargers/<path:charger_id>/configuration/", facts.Configuration),
+    *either("api/chargers/<path:charger_id>/breaches/", facts.Breaches),
+    *either("api/chargers/<path:charger_id>/ocpp-messages/", facts.OcppMessages),
     *either("api/chargers/<path:charger_id>/", views.Chargers, actions=DETAIL),
     *either("api/sessions/", views.Sessions, actions=LIST),
     *either("api/sessions/<int:pk>/", views.Sessions, actions=DETAIL),
     *either("api/sessions/<int:pk>/meter-values/", views.MeterValues),
-    *either("api/commands/", views.Commands, actions=LIST),
-    *either("api/commands/<uuid:pk>/", views.Commands, actions=DETAIL),
+    *either("api/commands/", commands.Commands, actions=LIST),
+    *either("api/commands/<uuid:pk>/", commands.Commands, actions=DETAIL, name="command"),
     path("api/schema/", openapi.OpenApiDocument.as_view(), name="schema"),
     path("api/schema", openapi.OpenApiDocument.as_view()),
     *either("api/docs/", openapi.SwaggerPage),

@@ -76,13 +76,27 @@ def ended(session: ChargingSession, *, late: bool) -> None:
         ),
         to=_to(session),
     )
+    completed(session)
+    if not late:
+        seconds = duration_s(session)
+        time = duration_display(seconds) if seconds >= 60 else "under a minute"
+        energy = f"{kwh(session.energy_wh):.2f} kWh" if session.energy_wh is not None else "unknown energy"
+        _notify(
+            session,
+            "Charging stopped",
+            f"{energy} in {time} at {session.charger.identity}.",
+        )
+
+
+def completed(session: ChargingSession) -> None:
+    """The final totals; again where they changed."""
     publish(
         SessionCompletedUpdate(
             session_id=session.pk,
             transaction_id=session.transaction_id,
             data=SessionCompleted(
                 charger_id=session.charger.identity,
-                connector_id=connector_id,
+                connector_id=session.connector.number if session.connector else None,
                 meter_start=session.meter_start_wh,
                 meter_stop=session.meter_stop_wh,
                 energy_delivered=kwh(session.energy_wh),
@@ -96,15 +110,6 @@ def ended(session: ChargingSession, *, late: bool) -> None:
         ),
         to=_to(session),
     )
-    if not late:
-        seconds = duration_s(session)
-        time = duration_display(seconds) if seconds >= 60 else "under a minute"
-        energy = f"{kwh(session.energy_wh):.2f} kWh" if session.energy_wh is not None else "unknown energy"
-        _notify(
-            session,
-            "Charging stopped",
-            f"{energy} in {time} at {session.charger.identity}.",
-        )
 
 
 def failed(session: ChargingSession) -> None:

@@ -8,3 +8,9 @@ class SessionsConfig(AppConfig):
     label = "charging"
     verbose_name = "Charging"
     default_auto_field = "django.db.models.BigAutoField"
+
+    def ready(self) -> None:
+        from chargers import commands
+        from sessions import operations
+
+        commands.asks_through(operations.perform)

@@ -11,3 +11,30 @@ class ActiveSessionExists(DomainError):
 class NoActiveSession(DomainError):
     code = "no_active_session"
     sentence = "You have no active charging session"
+
+
+class InvalidProfile(DomainError):
+    code = "invalid_profile"
+    sentence = "The charging profile cannot be set"
+
+
+class InvalidParameter(DomainError):
+    """Of a command: it fits the schema, and still cannot be meant."""
+
+    code = "validation_error"
+    sentence = "A parameter is not possible"
+
+
+class SessionNotEnded(DomainError):
+    code = "session_not_ended"
+    sentence = "The session has not ended"
+
+
+class SessionNotRunning(DomainError):
+    code = "session_not_running"
+    sentence = "No transaction is running in this session"
+
+
+class NothingToReview(DomainError):
+    code = "nothing_to_review"
+    sentence = "Nothing about this session waits for a decision"

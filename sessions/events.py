@@ -155,3 +155,22 @@ class SessionErrorUpdate(SessionUpdate, kw_only=True, frozen=True, tag="session_
 
     event: Literal["session_error"] = "session_error"
     data: SessionError
+
+
+class ReservationState(msgspec.Struct, kw_only=True, frozen=True):
+    """A reservation as it stands. `connector_id` is null where any connector is meant; `message` says why it ended."""
+
+    reservation_id: int
+    charger_id: str
+    connector_id: int | None
+    station_id: int | None
+    status: Literal["requested", "active", "rejected", "used", "cancelled", "expired", "ended"]
+    expires_at: datetime
+    session_id: int | None
+    message: str | None
+
+
+class ReservationUpdate(Event, kw_only=True, frozen=True, tag="reservation_update"):
+    """A reservation of the user's was made or used, or is over: cancelled, expired, its connector out of order."""
+
+    data: ReservationState

@@ -1,6 +1,7 @@
 """Which tag may charge, and whose it is."""
 
 import secrets
+from datetime import UTC, datetime
 from typing import NamedTuple
 
 from chargers.events import utcnow
@@ -8,6 +9,7 @@ from sessions.models import IdTag
 
 ACCEPTED, BLOCKED, EXPIRED, INVALID, CONCURRENT = "Accepted", "Blocked", "Expired", "Invalid", "ConcurrentTx"
 MAX_STORED = 40
+MAX_SENT = 20
 
 
 class Judgement(NamedTuple):
@@ -15,6 +17,13 @@ class Judgement(NamedTuple):
 
     status: str
     tag: IdTag | None
+
+    @property
+    def info(self) -> dict[str, str]:
+        """What a charger is told. Only of a tag that may charge is there more to say than the status."""
+        if self.tag is None or self.status != ACCEPTED:
+            return {"status": self.status}
+        return info_of(self.tag, now=utcnow())
 
 
 def normalised(value: str) -> str:
@@ -30,10 +39,33 @@ def one_time_tag() -> str:
 def judge(value: str) -> Judgement:
     """Whether the tag with this normalised value may charge."""
     tag = IdTag.objects.select_related("parent").filter(value=value).first()
-    if tag is None:
-        return Judgement(INVALID, None)
+    return Judgement(status_of(tag, now=utcnow()) if tag else INVALID, tag)
+
+
+def status_of(tag: IdTag, *, now: datetime) -> str:
+    """Whether this tag may charge."""
     if tag.is_blocked or (tag.parent and tag.parent.is_blocked):
-        return Judgement(BLOCKED, tag)
-    if tag.expires_at and tag.expires_at <= utcnow():
-        return Judgement(EXPIRED, tag)
-    return Judgement(ACCEPTED, tag)
+        return BLOCKED
+    if tag.expires_at and tag.expires_at <= now:
+        return EXPIRED
+    return ACCEPTED
+
+
+def info_of(tag: IdTag, *, now: datetime) -> dict[str, str]:
+    """All there is to tell a charger of the tag: OCPP's idTagInfo (1.6 §7.27)."""
+    info = {"status": status_of(tag, now=now)}
+    if tag.expires_at:
+        info["expiryDate"] = time_text(tag.expires_at)
+    if tag.parent and may_go_out(tag.parent.value):
+        info["parentIdTag"] = tag.parent.value
+    return info
+
+
+def may_go_out(value: str) -> bool:
+    """Longer ones, or with control bytes, are heard but never said (E40)."""
+    return 0 < len(value) <= MAX_SENT and value.isprintable()
+
+
+def time_text(at: datetime) -> str:
+    """A time as chargers read it."""
+    return at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -5,22 +5,24 @@ Nothing in here refuses what a charger reports about a transaction (correctness 
 
 from collections.abc import Iterable
 from datetime import datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from django.db import transaction
-from django.db.models import Q
+from django.utils.timesince import timesince
 
+from chargers import bus
 from chargers.clock import is_late, judged
 from chargers.commands import REMOTE_STOP, finish_command, send_command
 from chargers.errors import DomainError
 from chargers.events import utcnow
 from chargers.models import Charger, Command, Connector
 from chargers.services import MAX_CONNECTORS
-from sessions import announce, id_tags, meter_store, pricing
-from sessions.models import ChargingSession, Tariff
-from sessions.pricing import Price
-from sessions.queries import duration_s, newest_reading, with_relations
-from sessions.readings import Reading, energy_delivered_wh
+from sessions import accounts, announce, id_tags, meter_store, oddities, reservation_starts, smart_charging
+from sessions.matching import Told, requested_start, session_to_stop
+from sessions.models import ChargingSession
+from sessions.queries import with_relations
+from sessions.readings import Reading
+from sessions.totals import ROUNDING_WH
 
 Status = ChargingSession.Status
 
@@ -31,15 +33,6 @@ class Started(NamedTuple):
     session: ChargingSession
     id_tag_status: str
     is_repeat: bool
-
-
-def price_for(charger: Charger) -> Price | None:
-    """The station's tariff, else the default one, else none."""
-    tariffs = Tariff.objects.filter(Q(stations=charger.station_id) | Q(is_default=True))
-    tariff = tariffs.order_by("is_default", "pk").first()
-    if tariff is None:
-        return None
-    return Price(tariff.currency, tariff.price_per_kwh, tariff.price_per_minute, tariff.price_per_session)
 
 
 def locked_charger(charger_id: int) -> Charger:
@@ -60,8 +53,11 @@ def start_session(
     meter_start_wh: int | None,
     reported_at: datetime | None,
     reported: str,
+    reservation_id: int | None = None,
+    frame: str = "",
 ) -> Started:
-    """A transaction began. `reported` is the charger's own timestamp text, `reported_at` what it means, if anything.
+    """A transaction began. `reported` is the charger's own timestamp text, `reported_at` what it means, if anything;
+    `frame` its message, kept where something about it is odd.
 
     Finds the start asked for from an app by its one-time tag, even after we had given it up (E31); finds a
     repeat by content (E21); closes what was still open on the connector (E29); stores it whatever the tag (E24).
@@ -82,31 +78,35 @@ def start_session(
         told = told.filter(status__in=ChargingSession.RUNNING)
     if repeat := with_relations(told).first():
         return Started(repeat, repeat.id_tag_status, True)
-    session = ChargingSession.objects.filter(
-        charger=charger, id_tag=id_tag, transaction_id=None, start_command__isnull=False
-    ).first()
+    session = requested_start(charger, id_tag)
     started_at = judged(reported_at, received_at=now)
     late = is_late(started_at, received_at=now)
     is_past = late and connector is not None and _has_younger(connector, started_at)
     if connector is not None and not is_past:
-        _clear_connector(connector, besides=session, now=now)
+        _clear_connector(connector, besides=session, frame=frame)
     if session is not None:
-        _begin_requested(session)
+        _begin_requested(session, frame)
     else:
         session = _new_session(charger, id_tag)
     session.charger, session.connector = charger, connector
     session.started_at, session.start_reported = started_at, reported
     session.meter_start_wh = meter_start_wh
-    session.agree_price(price_for(charger))
-    if late:
-        session.add_flag("late")
+    session.agree_price(accounts.price_for(charger))
+    claim = reservation_starts.claim_of(
+        charger=charger, connector=connector, id_tag=id_tag, named=reservation_id, started_at=started_at
+    )
+    reservation_starts.record_start(claim, session)
+    _note_times(
+        session, "start", started_at, now=now, reported_at=reported_at, reported=reported, frame=frame
+    )
     was_cancelled = session.status == Status.FAILED and session.error_code == "cancelled"
     session.status, session.error_code, session.error_message = Status.ACTIVE, "", ""
     session.transaction_id = session.pk
     if is_past:
-        _keep_as_past(session)
+        _keep_as_past(session, frame)
         return Started(session, session.id_tag_status, False)
     session.save()
+    smart_charging.session_began(session)
     announce.state(session)
     if not late:
         announce.started(session)
@@ -127,21 +127,39 @@ def _has_younger(connector: Connector, started_at: datetime) -> bool:
     return running.filter(started_at__gt=started_at).exists()
 
 
-def _keep_as_past(session: ChargingSession) -> None:
+def _keep_as_past(session: ChargingSession, frame: str) -> None:
     """Stored as ended; its own stop, which follows, sets the totals."""
-    session.stopped_at = session.started_at
-    session.add_flag("superseded")
-    _complete(session, register_wh=None)
+    oddities.note(session, "superseded", "It was told after a later transaction on its connector", frame)
+    _complete(session)
 
 
-def _begin_requested(session: ChargingSession) -> None:
+def _note_times(
+    session: ChargingSession,
+    what: str,
+    at: datetime,
+    *,
+    now: datetime,
+    reported_at: datetime | None,
+    reported: str,
+    frame: str,
+) -> None:
+    """Say so where a start or stop was told long after it happened, or with a time that cannot be."""
+    if is_late(at, received_at=now):
+        delay = timesince(at, now, depth=1).replace("\xa0", " ")
+        oddities.note(session, "late", f"Its {what} was told {delay} after it happened", frame)
+    if reported_at != at:
+        told = f"the time {reported!r}" if reported else "no time"
+        oddities.note(session, "clock", f"Its {what} was told with {told}; when it came counts", frame)
+
+
+def _begin_requested(session: ChargingSession, frame: str) -> None:
     """The charger obeyed a start from an app; its answer to the command may still be on its way (E32, E33)."""
     session.id_tag_status = id_tags.ACCEPTED
     command = session.start_command
     if command and command.status in (Command.Status.UNKNOWN, Command.Status.TIMED_OUT):
         finish_command(command.pk, status=Command.Status.ACCEPTED)
     if session.status == Status.FAILED and session.user_id:
-        session.add_flag("late_start")
+        oddities.note(session, "late_start", f"It began after it had failed: {session.error_message}", frame)
         session.user_place = None  # the user may have begun elsewhere since: this fact stands beside it
 
 
@@ -159,7 +177,7 @@ def _new_session(charger: Charger, id_tag: str) -> ChargingSession:
     )
 
 
-def _clear_connector(connector: Connector, *, besides: ChargingSession | None, now: datetime) -> None:
+def _clear_connector(connector: Connector, *, besides: ChargingSession | None, frame: str) -> None:
     """A transaction begins here, so whatever was open here is over."""
     others = with_relations(
         ChargingSession.objects.filter(connector=connector, status__in=ChargingSession.OPEN)
@@ -170,7 +188,7 @@ def _clear_connector(connector: Connector, *, besides: ChargingSession | None, n
         if other.status == Status.PENDING:
             fail(other, code="connector_busy", message="Somebody else began to charge at this connector")
         else:
-            supersede(other, now=now)
+            supersede(other, frame=frame)
 
 
 def _stop_cancelled(session: ChargingSession) -> None:
@@ -205,25 +223,65 @@ def fail(session: ChargingSession, *, code: str, message: str) -> None:
     announce.state(session)
 
 
-def supersede(session: ChargingSession, *, now: datetime) -> None:
-    """Close a session whose end never came, with what its meter last said; it stays billable (E29)."""
-    last = newest_reading(session)
-    session.meter_stop_wh = None
-    session.stopped_at = (
-        max(last.measured_at, session.started_at or now) if last else session.started_at or now
-    )
-    session.add_flag("superseded")
-    _complete(session, register_wh=last.energy_wh if last else None)
+def supersede(session: ChargingSession, *, frame: str = "") -> None:
+    """Another transaction began on its connector, so it is over; it stays billable (E29)."""
+    end_unheard(session, flag="superseded", reason="The next transaction on its connector began", frame=frame)
+
+
+def end_unheard(
+    session: ChargingSession, *, flag: str, reason: str, frame: str = "", stop_reason: str = ""
+) -> None:
+    """End a running session whose stop was not told, by what was last heard of it. Its stop, told later, amends it.
+
+    The caller holds the charger's lock.
+    """
+    oddities.note(session, flag, reason, frame)
+    session.stop_reason = stop_reason
+    _complete(session)
+    if channel := session.charger.channel_name:
+        bus.send_on_commit([bus.to_channel(channel, {"type": "session.ended"})])
     announce.ended(session, late=True)
     announce.state(session)
 
 
-def _complete(session: ChargingSession, *, register_wh: int | None) -> None:
-    """Totals from the stored facts. Asked again, it gives the same result."""
-    session.energy_wh = energy_delivered_wh(meter_start_wh=session.meter_start_wh, register_wh=register_wh)
-    session.cost = pricing.cost(session.price, energy_wh=session.energy_wh, duration_s=duration_s(session))
+def _complete(session: ChargingSession, *, frame: str = "") -> None:
+    """Ended, with the totals by its stored facts."""
     session.status = Status.COMPLETED
+    accounts.recount(session, frame=frame)
     session.save()
+    smart_charging.session_ended(session)
+
+
+@transaction.atomic
+def recount_ended(*, charger_id: int, session_id: int) -> None:
+    """More was heard of a session that has ended: its totals again, where that changes them (E30)."""
+    locked_charger(charger_id)
+    session = with_relations(ChargingSession.objects.filter(pk=session_id)).get()
+    if accounts.differences(session):
+        before = session.energy_wh, session.cost, session.stopped_at
+        oddities.note(session, "amended", "Meter values came after it had ended")
+        _look_again(session)
+        _complete(session)
+        announce_change(session, before)
+
+
+@transaction.atomic
+def recompute(session: ChargingSession, *, write: bool = False) -> dict[str, tuple[Any, Any]]:
+    """Where the stored totals are not what the facts give: name → (stored, reckoned). Changed only if told to."""
+    locked_charger(session.charger_id)
+    session = with_relations(ChargingSession.objects.filter(pk=session.pk)).get()
+    found = accounts.differences(session)
+    if found and write:
+        before = session.energy_wh, session.cost, session.stopped_at
+        _complete(session)
+        announce_change(session, before)
+    return found
+
+
+def announce_change(session: ChargingSession, before: tuple[object, ...]) -> None:
+    """The driver hears of final totals that are not `before`: energy, cost, end."""
+    if (session.energy_wh, session.cost, session.stopped_at) != before:
+        announce.completed(session)
 
 
 @transaction.atomic
@@ -237,103 +295,87 @@ def stop_session(
     reason: str = "",
     id_tag: str = "",
     readings: Iterable[Reading] = (),
+    frame: str = "",
 ) -> ChargingSession:
     """A transaction ended. Heard again it changes nothing; an unknown one is recovered, never dropped (E25–E27)."""
     now = utcnow()
     charger = locked_charger(charger_id)
     id_tag = id_tags.normalised(id_tag)
     stopped_at = judged(reported_at, received_at=now)
-    session = _session_to_stop(charger, transaction_id, id_tag, reported, meter_stop_wh, stopped_at)
-    connector_number = session.connector.number if session.connector else 0
-    meter_store.insert(
-        [
-            meter_store.row(
-                session_id=session.pk,
-                charger_id=charger.pk,
-                connector_number=connector_number,
-                reading=reading,
-            )
-            for reading in readings
-        ]
-    )
+    told = Told(transaction_id, id_tag, reported, meter_stop_wh, stopped_at, frame)
+    session = session_to_stop(charger, told)
+    _store_readings(session, readings, meter_stop_wh)
     amends = session.status == Status.COMPLETED
-    if amends and session.stop_reported and not _corrects_guess(session, transaction_id, reported):
-        return session  # told before
-    session.stopped_at = stopped_at
-    if session.started_at and session.stopped_at < session.started_at:
-        session.stopped_at = session.started_at
-        session.add_flag("clock")
+    if amends and session.stop_reported:
+        if not _corrects_guess(session, told):  # told before
+            _note_second_stop(session, told)
+            return session
+        guess = f"Its own stop came; the one taken for it said {session.meter_stop_wh} Wh"
+        oddities.note(session, "reconciled", guess, frame)
+    before = session.energy_wh, session.cost, session.stopped_at
+    session.stop_told_at = stopped_at
     session.stop_reported = reported or now.isoformat()
     session.stop_reason = reason[:40] or session.stop_reason
     session.meter_stop_wh = meter_stop_wh
-    late = is_late(session.stopped_at, received_at=now)
-    if late:
-        session.add_flag("late")
-    _complete(session, register_wh=_final_register(session))
-    if not amends:
-        announce.ended(session, late=late)
+    _note_times(session, "stop", stopped_at, now=now, reported_at=reported_at, reported=reported, frame=frame)
+    if amends:
+        _note_amended(session, frame)
+    _complete(session, frame=frame)
+    if amends:
+        announce_change(session, before)
+    else:
+        announce.ended(session, late=is_late(stopped_at, received_at=now))
         announce.state(session)
     return session
 
 
-def _corrects_guess(session: ChargingSession, transaction_id: int | None, reported: str) -> bool:
+def _store_readings(session: ChargingSession, readings: Iterable[Reading], meter_stop_wh: int | None) -> None:
+    """Those that came with a stop. A register that lies outside the two ends does not count."""
+    ends = session.meter_start_wh, meter_stop_wh
+
+    def is_suspect(wh: int | None) -> bool:
+        low, high = ends
+        if wh is None or low is None or high is None or high < low:
+            return False
+        return not low - ROUNDING_WH <= wh <= high + ROUNDING_WH
+
+    meter_store.insert(
+        [
+            meter_store.row(
+                session_id=session.pk,
+                charger_id=session.charger_id,
+                connector_number=session.connector.number if session.connector else 0,
+                reading=reading,
+                is_suspect=is_suspect(reading.energy_wh),
+            )
+            for reading in readings
+        ]
+    )
+
+
+def _note_second_stop(session: ChargingSession, told: Told) -> None:
+    """The first stop counts (E27). One that says something else of the energy is kept, for a person to compare."""
+    if told.meter_stop_wh == session.meter_stop_wh:
+        return
+    reason = f"A second stop said {told.meter_stop_wh} Wh at {told.reported or 'no time'}"
+    if oddities.note(session, "second_stop", reason, told.frame):
+        ChargingSession.objects.filter(pk=session.pk).update(flags=session.flags, review=session.review)
+
+
+def _note_amended(session: ChargingSession, frame: str) -> None:
+    """Its own stop settles the doubts of an end without one; where a person has decided, the person looks again."""
+    oddities.note(session, "amended", f"Its stop came: {session.meter_stop_wh} Wh", frame)
+    oddities.settle(session, "superseded", "power_loss", "lost_stop", "closed")
+    _look_again(session)
+
+
+def _look_again(session: ChargingSession) -> None:
+    """Where a person has decided, more has come to light."""
+    if session.decisions.exists():
+        session.review = ChargingSession.Review.WAITING
+
+
+def _corrects_guess(session: ChargingSession, told: Told) -> bool:
     """Whether a stop without a known transaction was taken for this one's, and here is its own."""
-    is_named = transaction_id == session.transaction_id
-    return is_named and "reconciled" in session.flags and session.stop_reported != reported
-
-
-def _final_register(session: ChargingSession) -> int | None:
-    """The register at the end: the stop's own, unless it is missing or runs backwards."""
-    stop, start = session.meter_stop_wh, session.meter_start_wh
-    if stop is not None and (start is None or stop >= start):
-        return stop
-    session.add_flag("suspect")
-    last = newest_reading(session)
-    return last.energy_wh if last else None
-
-
-def _session_to_stop(
-    charger: Charger,
-    transaction_id: int | None,
-    id_tag: str,
-    reported: str,
-    meter_stop_wh: int | None,
-    stopped_at: datetime,
-) -> ChargingSession:
-    mine = with_relations(ChargingSession.objects.filter(charger=charger))
-    if transaction_id and transaction_id > 0:
-        if session := mine.filter(transaction_id=transaction_id).first():
-            return session
-    # A stop for a transaction we never named (−1, 0, unknown): a repeat, or the open one it must mean, by tag if told.
-    if reported and (told := mine.filter(stop_reported=reported, meter_stop_wh=meter_stop_wh).first()):
-        return told
-    running = mine.filter(status__in=ChargingSession.RUNNING).order_by("-started_at")
-    fitting = [session for session in running if _may_end(session, stopped_at, meter_stop_wh)]
-    by_tag = [session for session in fitting if id_tag and session.id_tag == id_tag]
-    # Another's tag with a number not ours is a transaction of before our time, not the one that runs.
-    is_foreign = transaction_id is not None and transaction_id > 0 and id_tag != ""
-    if by_tag or (len(fitting) == 1 and not is_foreign):
-        session = (by_tag or fitting)[0]
-        session.add_flag("reconciled")
-        return session
-    return _recovered(charger, id_tag)
-
-
-def _may_end(session: ChargingSession, stopped_at: datetime, meter_stop_wh: int | None) -> bool:
-    """Whether a stop at this time, with this register, can be this session's."""
-    if session.started_at and session.started_at > stopped_at:
-        return False
-    if meter_stop_wh is None or session.meter_start_wh is None:
-        return True
-    return meter_stop_wh >= session.meter_start_wh
-
-
-def _recovered(charger: Charger, id_tag: str) -> ChargingSession:
-    """A session of which only the end is known (E26)."""
-    tag = id_tags.judge(id_tag).tag if id_tag else None
-    session = ChargingSession(charger=charger, user_id=tag.user_id if tag else None, id_tag=id_tag)
-    session.add_flag("recovered")
-    session.save()
-    session.transaction_id, session.status = session.pk, Status.ACTIVE
-    session.save()
-    return session
+    is_named = told.transaction_id == session.transaction_id
+    return is_named and "reconciled" in session.flags and session.stop_reported != told.reported

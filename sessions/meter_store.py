@@ -44,7 +44,12 @@ _INSERT = {
 
 
 def row(
-    *, session_id: int | None, charger_id: int, connector_number: int, reading: Reading
+    *,
+    session_id: int | None,
+    charger_id: int,
+    connector_number: int,
+    reading: Reading,
+    is_suspect: bool = False,
 ) -> dict[str, Any]:
     """A reading as a row to insert."""
     digest = hashlib.blake2b(reading.sampled_values, digest_size=8).digest()
@@ -61,7 +66,7 @@ def row(
         "voltage_v": reading.voltage_v,
         "soc_percent": reading.soc_percent,
         "sampled_values": orjson.Fragment(reading.sampled_values),
-        "is_suspect": False,
+        "is_suspect": is_suspect,
         "digest": int.from_bytes(digest, "big", signed=True),
     }
 

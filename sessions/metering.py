@@ -7,7 +7,7 @@ from django.db import transaction
 
 from chargers import bus
 from chargers.events import envelopes_for, user_group
-from sessions import ledger, meter_store, pricing, queries
+from sessions import accounts, ledger, meter_store, oddities, pricing, queries
 from sessions.events import MeterValue, MeterValueUpdate
 from sessions.models import ChargingSession
 from sessions.pricing import Price
@@ -24,7 +24,8 @@ from sessions.readings import (
 class Metered:
     """What a meter value's event needs of its session, read once and kept by the charger's socket.
 
-    `session_id` None: values that belong to no session, such as those of the main meter.
+    `session_id` None: values that belong to no session, such as those of the main meter. `good_wh` is the last
+    register that can be right: what is live never falls behind it, and later ones are judged by it (E38).
     """
 
     __slots__ = (
@@ -32,15 +33,20 @@ class Metered:
         "connector_number",
         "first_soc",
         "first_soc_at",
+        "good_at",
+        "good_wh",
         "identity",
         "is_running",
         "meter_start_wh",
+        "newest_at",
         "price",
         "session_id",
+        "slack_wh",
         "started_at",
         "station",
         "transaction_id",
         "user_id",
+        "wh_per_s",
     )
 
     def __init__(self, charger_id: int, connector_number: int, session: ChargingSession | None) -> None:
@@ -59,6 +65,39 @@ class Metered:
         self.started_at = session.started_at
         self.price: Price | None = session.price
         self.first_soc, self.first_soc_at = queries.first_soc(session)
+        self.newest_at = session.started_at
+        self.good_wh, self.good_at = queries.last_good_register(session)
+        limit = accounts.limit()
+        self.wh_per_s = limit.power_w / 3600
+        self.slack_wh = self.wh_per_s * limit.slack.total_seconds()
+
+    @property
+    def has_ended(self) -> bool:
+        return self.session_id is not None and not self.is_running
+
+    def is_same(self, other: "Metered") -> bool:
+        """Whether both are the same session at the same connector."""
+        mine = self.session_id, self.connector_number
+        return self.session_id is not None and mine == (other.session_id, other.connector_number)
+
+    def is_suspect(self, wh: int, at: datetime) -> bool:
+        """Whether a register at that time cannot be right, by the last one that can; if it is, it is the last one now.
+
+        As sessions.totals.Limit has it, but for roundings backwards: what the driver sees must not fall by one.
+        """
+        good_wh, good_at = self.good_wh, self.good_at
+        if good_wh is None or good_at is None:
+            is_good = True
+        elif at < good_at:  # told out of order
+            return wh > good_wh or (self.meter_start_wh is not None and wh < self.meter_start_wh)
+        else:
+            rise = wh - good_wh
+            is_good = 0 <= rise <= self.slack_wh  # nearly always
+            if rise > self.slack_wh:
+                is_good = rise <= self.slack_wh + self.wh_per_s * _seconds(good_at, at)
+        if is_good:
+            self.good_wh, self.good_at = wh, at
+        return not is_good
 
 
 class Metering(NamedTuple):
@@ -68,7 +107,9 @@ class Metering(NamedTuple):
     readings: list[Reading]
 
 
-def metered(*, charger_id: int, connector_number: int, transaction_id: int | None) -> Metered:
+def metered(
+    *, charger_id: int, connector_number: int, transaction_id: int | None, frame: str = ""
+) -> Metered:
     """Where meter values belong: by transaction, else by what runs on the connector.
 
     A transaction id we never gave (−1, 0, unknown) is treated as the open session's, which is flagged (E25);
@@ -84,14 +125,19 @@ def metered(*, charger_id: int, connector_number: int, transaction_id: int | Non
     if session is not None and transaction_id is not None:
         with transaction.atomic():
             ledger.locked_charger(charger_id)
-            session.refresh_from_db(fields=["flags"])
-            session.add_flag("reconciled")
-            session.save(update_fields=["flags", "updated_at"])
+            session.refresh_from_db(fields=["flags", "review"])
+            told = f"Meter values of transaction {transaction_id} were taken for those of the one open on its connector"
+            if oddities.note(session, "reconciled", told, frame):
+                session.save(update_fields=["flags", "review", "updated_at"])
     return Metered(charger_id, connector_number, session)
 
 
 def record_readings(batch: list[Metering]) -> None:
-    """Store many messages' readings, in one statement that commits itself; then their drivers hear of them."""
+    """Store many messages' readings, in one statement that commits itself; then their drivers hear of them.
+
+    A register that cannot be right is stored as suspect. Of a session that has ended (E30) ledger.recount_ended is to
+    hear besides: not here, where everybody's values wait.
+    """
     meter_store.insert(
         [
             meter_store.row(
@@ -99,6 +145,9 @@ def record_readings(batch: list[Metering]) -> None:
                 charger_id=m.charger_id,
                 connector_number=m.connector_number,
                 reading=reading,
+                is_suspect=reading.energy_wh is not None
+                and m.session_id is not None
+                and m.is_suspect(reading.energy_wh, reading.measured_at),
             )
             for m, readings in batch
             for reading in readings
@@ -121,8 +170,12 @@ def tick(m: Metered, readings: list[Reading]) -> MeterValueUpdate:
     at = reading.measured_at
     if m.first_soc is None and reading.soc_percent is not None:
         m.first_soc, m.first_soc_at = reading.soc_percent, at
-    energy_wh = energy_delivered_wh(meter_start_wh=m.meter_start_wh, register_wh=reading.energy_wh)
-    seconds = _seconds(m.started_at, at)
+    if m.newest_at is None or at > m.newest_at:
+        m.newest_at = at
+    # Of a register that cannot be right, or came out of order, the last good one.
+    register_wh = None if reading.energy_wh is None else m.good_wh
+    energy_wh = energy_delivered_wh(meter_start_wh=m.meter_start_wh, register_wh=register_wh)
+    seconds = _seconds(m.started_at, m.newest_at)
     remaining = seconds_to_full(
         first_soc=m.first_soc, first_at=m.first_soc_at, soc=reading.soc_percent, at=at
     )
@@ -144,7 +197,7 @@ def tick(m: Metered, readings: list[Reading]) -> MeterValueUpdate:
             output_power=power,
             voltage=reading.voltage_v,
             current=reading.current_a,
-            meter_value=reading.energy_wh,
+            meter_value=register_wh,
             charge_percentage=reading.soc_percent,
             time_remaining=remaining,
             time_remaining_display=duration_display(remaining),

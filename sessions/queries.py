@@ -1,7 +1,9 @@
 """What a user or an operator may see of sessions."""
 
+from collections.abc import Iterable
 from datetime import datetime
 
+import msgspec
 from django.db.models import Count, QuerySet
 
 from chargers.events import utcnow
@@ -33,11 +35,12 @@ def open_session_of(user_id: int, *, identity: str | None = None) -> ChargingSes
 
 
 def as_reading(row: MeterReading) -> Reading:
+    """Without its register where that does not count."""
     return Reading(
         measured_at=row.measured_at,
         received_at=row.received_at,
         context=row.context,
-        energy_wh=row.energy_wh,
+        energy_wh=None if row.is_suspect else row.energy_wh,
         power_w=row.power_w,
         current_a=row.current_a,
         voltage_v=row.voltage_v,
@@ -46,8 +49,23 @@ def as_reading(row: MeterReading) -> Reading:
 
 
 def newest_reading(session: ChargingSession) -> Reading | None:
-    rows = session.readings.order_by("-measured_at", "-pk")[:_RECENT]
-    return newest(as_reading(row) for row in rows)
+    return newest_of(session, session.readings.order_by("-measured_at", "-pk")[:_RECENT])
+
+
+def newest_of(session: ChargingSession, rows: Iterable[MeterReading]) -> Reading | None:
+    """One reading with the newest known value of each quantity; of registers that do not count the last that does."""
+    rows = list(rows)
+    reading = newest(as_reading(row) for row in rows)
+    if reading is not None and reading.energy_wh is None and any(row.is_suspect for row in rows):
+        reading = msgspec.structs.replace(reading, energy_wh=last_good_register(session)[0])
+    return reading
+
+
+def last_good_register(session: ChargingSession) -> tuple[int | None, datetime | None]:
+    """The newest register that can be right, of its readings or else at its start, and when it was so."""
+    good = session.readings.filter(energy_wh__isnull=False, is_suspect=False).order_by("-measured_at", "-pk")
+    row = good.values_list("energy_wh", "measured_at").first()
+    return row or (session.meter_start_wh, session.started_at)
 
 
 def first_soc(session: ChargingSession) -> tuple[float | None, datetime | None]:

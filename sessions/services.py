@@ -9,7 +9,7 @@ from django.contrib.auth.models import AbstractBaseUser
 from django.db import IntegrityError, transaction
 from django.db.models import Q
 
-from chargers import availability, commands
+from chargers import availability, campaigns, certificates, commands, wire_log
 from chargers import services as charger_services
 from chargers.clock import judged
 from chargers.commands import REMOTE_START, REMOTE_STOP, send_command
@@ -22,14 +22,24 @@ from chargers.errors import (
 )
 from chargers.events import utcnow
 from chargers.models import Charger, Command, Connector, ConnectorStatus
-from sessions import announce, id_tags, ledger, operations, queries
+from sessions import (
+    announce,
+    id_tags,
+    ledger,
+    local_lists,
+    operations,
+    queries,
+    reservation_starts,
+    reservations,
+    unheard,
+)
 from sessions.errors import ActiveSessionExists, NoActiveSession
 from sessions.models import ChargingSession
 
 Status = ChargingSession.Status
 
 BUSY = {ConnectorStatus.CHARGING, ConnectorStatus.SUSPENDED_EV, ConnectorStatus.SUSPENDED_EVSE}
-CLOSED = {ConnectorStatus.UNAVAILABLE, ConnectorStatus.FAULTED, ConnectorStatus.RESERVED}
+CLOSED = {ConnectorStatus.UNAVAILABLE, ConnectorStatus.FAULTED}
 
 
 class Requested(NamedTuple):
@@ -62,7 +72,7 @@ def request_start(
     if ChargingSession.objects.filter(connector=connector, status__in=ChargingSession.OPEN).exists():
         raise ConnectorBusy(f"Connector {connector_number} of {identity} is in use")
     _check_ready(charger, connector)
-    tag = id_tags.one_time_tag()
+    tag = reservation_starts.tag_for(user_id=user.pk, connector=connector) or id_tags.one_time_tag()
     command = send_command(
         charger=charger,
         action=REMOTE_START,
@@ -207,7 +217,7 @@ def finish_command(
 
 
 def settle(command: Command) -> None:
-    """A start that failed frees the connector; a stop that failed leaves the session running.
+    """A start that failed frees the connector; a stop that failed leaves the session running, and is looked into.
 
     An accepted start waits for its transaction; so does one of unknown outcome (E32).
     """
@@ -222,8 +232,8 @@ def settle(command: Command) -> None:
             sessions = ChargingSession.objects.filter(stop_command=command, status=Status.ACTIVE)
             for session in queries.with_relations(sessions):
                 announce.state(session)
-    else:
-        operations.settle(command)
+        unheard.verify(command)
+    operations.settle(command)
 
 
 @transaction.atomic
@@ -252,16 +262,22 @@ def abandon_command(command_id: uuid.UUID) -> None:
 
 
 def awaits_tag(charger_id: int, id_tag: str) -> bool:
-    """Whether this is the one-time tag of a start that this charger was asked for, and may ask back about."""
-    return ChargingSession.objects.filter(
+    """Whether this is the tag of a start that this charger was asked for, or of a reservation without a card:
+    it may ask back about either."""
+    starts = ChargingSession.objects.filter(
         charger_id=charger_id, id_tag=id_tag, start_command__isnull=False, status__in=ChargingSession.OPEN
-    ).exists()
+    )
+    return starts.exists() or reservation_starts.awaits_tag(charger_id, id_tag)
 
 
 def connector_reported(
     *, charger_id: int, number: int, status: str, reported_at: datetime | None = None
 ) -> None:
     """A free connector says that a start of unknown outcome did not happen (E32); not if it was free before it."""
+    reservations.connector_reported(
+        charger_id=charger_id, number=number, status=status, reported_at=reported_at
+    )
+    unheard.connector_reported(charger_id=charger_id, number=number, status=status, reported_at=reported_at)
     if status != ConnectorStatus.AVAILABLE:
         return
     free_at = judged(reported_at, received_at=utcnow())
@@ -290,7 +306,16 @@ def sweep() -> dict[str, int]:
         expired = commands.expire_commands()
         for command in expired:
             settle(command)
-    return {"commands": len(stale) + len(expired), "starts": _end_overdue_starts()}
+    local_lists.sweep()
+    campaigns.sweep()
+    return {
+        "commands": len(stale) + len(expired),
+        "starts": _end_overdue_starts(),
+        "unheard": unheard.sweep(),
+        "reservations": reservations.sweep(),
+        "renewals": certificates.renew_expiring(),
+        "messages": wire_log.prune(),
+    }
 
 
 def _end_overdue_starts() -> int:

@@ -6,11 +6,19 @@ from typing import Any, NamedTuple
 
 import pytest
 from django.test.utils import setup_databases
+from hypothesis import HealthCheck
+from hypothesis import settings as hypothesis_settings
 
 from tests.server_process import ServerProcess
 
 # Tests build their rows where they are, in async functions too; the code under test does not.
 os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "true"
+
+# Property tests: a slow machine is no failure, and nothing is remembered between runs.
+hypothesis_settings.register_profile(
+    "evcharge", deadline=None, database=None, suppress_health_check=[HealthCheck.too_slow]
+)
+hypothesis_settings.load_profile("evcharge")
 
 
 def stack() -> str:

@@ -17,12 +17,14 @@ from tests.factories import make_operator, make_user
 def staff(*permissions: str) -> Client:
     """A member of staff who may do this and no more: `staff("chargers.view_charger")`."""
     user = make_user(is_staff=True)
-    for permission in permissions:
-        app_label, codename = permission.split(".")
-        user.user_permissions.add(
-            Permission.objects.get(content_type__app_label=app_label, codename=codename)
-        )
+    user.user_permissions.set(permission(name) for name in permissions)
     return signed_in(user)
+
+
+def permission(name: str) -> Permission:
+    """`permission("chargers.send_reset")`"""
+    app_label, codename = name.split(".")
+    return Permission.objects.get(content_type__app_label=app_label, codename=codename)
 
 
 def operator() -> Client:

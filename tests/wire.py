@@ -206,7 +206,8 @@ async def charger(
         headers["Authorization"] = f"Basic {base64.b64encode(credentials).decode()}"
     async with connect(
         f"{url}/ocpp/{quote(identity, safe='')}",
-        subprotocols=[Subprotocol(name) for name in (["ocpp1.6"] if subprotocols is None else subprotocols)],
+        subprotocols=[Subprotocol(name) for name in (["ocpp1.6"] if subprotocols is None else subprotocols)]
+        or None,
         additional_headers=headers,
         proxy=None,
         compression=None,

@@ -2,9 +2,29 @@
 
 from django.contrib import admin
 
-from chargers.admin import chargers, columns, commands, connectors, stations
+from chargers.admin import (
+    chargers,
+    columns,
+    commands,
+    connectors,
+    firmware,
+    security,
+    stations,
+    uploads,
+    wire,
+)
 
-__all__ = ["chargers", "columns", "commands", "connectors", "stations"]
+__all__ = [
+    "chargers",
+    "columns",
+    "commands",
+    "connectors",
+    "firmware",
+    "security",
+    "stations",
+    "uploads",
+    "wire",
+]
 
 admin.site.site_header = "evcharge"
 admin.site.site_title = "evcharge"

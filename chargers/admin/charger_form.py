@@ -17,7 +17,8 @@ class ChargerForm(forms.ModelForm):
         strip=False,
         max_length=128,
         widget=forms.PasswordInput(attrs={"autocomplete": "new-password", "class": "vTextField"}),
-        help_text=f"At least {passwords.MIN_LENGTH} bytes; it counts from the next connection. Leave empty to keep it.",
+        help_text=f"{passwords.MIN_LENGTH} to {passwords.MAX_LENGTH} bytes; it counts from the next connection."
+        " Leave empty to keep the one that is set.",
     )
     is_hexadecimal = forms.BooleanField(
         label="It is hexadecimal",
@@ -32,7 +33,7 @@ class ChargerForm(forms.ModelForm):
 
     class Meta:
         model = Charger
-        fields = ("identity", "station", "registration")
+        fields = ("identity", "station", "registration", "security_profile")
 
     def clean_identity(self) -> str:
         identity = self.cleaned_data["identity"]
@@ -56,15 +57,16 @@ class ChargerForm(forms.ModelForm):
             except ValueError:
                 self.add_error("new_password", "These are not pairs of hexadecimal digits.")
                 return data
-        if len(secret) < passwords.MIN_LENGTH:
-            self.add_error("new_password", f"Too short: at least {passwords.MIN_LENGTH} bytes.")
+        if trouble := passwords.trouble_with(secret):
+            self.add_error("new_password", trouble)
             return data
         self.instance.password_hash = passwords.hash_password(secret)
+        self.instance.next_password_hash = ""
         return data
 
     def save(self, commit: bool = True) -> Charger:
         if self.cleaned_data.get("clear_password"):
-            self.instance.password_hash = ""
+            self.instance.password_hash = self.instance.next_password_hash = ""
         return super().save(commit)
 
     @property
@@ -72,5 +74,5 @@ class ChargerForm(forms.ModelForm):
         """Columns to write: no others, since the charger's socket writes the same row at any moment."""
         columns = [name for name in self.changed_data if name in ChargerForm.Meta.fields]
         if {"new_password", "clear_password"} & set(self.changed_data):
-            columns.append("password_hash")
+            columns += ["password_hash", "next_password_hash"]
         return columns

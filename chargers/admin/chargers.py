@@ -8,9 +8,10 @@ from django.db import models
 from django.db.models import Case, F, QuerySet, Value, When
 from django.http import HttpRequest, HttpResponse
 
-from chargers import services
+from chargers import security, services
 from chargers.admin import columns, inbox
 from chargers.admin.charger_form import ChargerForm
+from chargers.admin.charger_security import SecurityOfCharger
 from chargers.admin.connectors import ConnectorInline
 from chargers.admin.orders import ORDERS, Order
 from chargers.admin.pages import Page, YesNo, narrowed
@@ -62,7 +63,7 @@ class AnyConnector(admin.SimpleListFilter):
 # --- actions ---
 
 
-def _action(order: Order) -> Callable[..., HttpResponse | None]:
+def action_for(order: Order) -> Callable[..., HttpResponse | None]:
     @admin.action(description=order.title, permissions=["send_command"])
     def send(page: "ChargerAdmin", request: HttpRequest, queryset: QuerySet[Charger]) -> HttpResponse | None:
         return send_to(page, request, queryset, order)
@@ -120,9 +121,11 @@ def reject_selected(
 
 
 @admin.register(Charger)
-class ChargerAdmin(Page):
+class ChargerAdmin(SecurityOfCharger, Page):
     form = ChargerForm
-    actions = (*map(_action, ORDERS), accept_selected, reject_selected)
+    actions = (*map(action_for, ORDERS), accept_selected, reject_selected)
+    # The buttons of a charger's own page: (action, title, whether it is dangerous).
+    menu = tuple((order.name, order.title, bool(order.warning)) for order in ORDERS)
     inlines = (ConnectorInline,)
     autocomplete_fields = ("station",)
     list_display = (
@@ -144,6 +147,7 @@ class ChargerAdmin(Page):
         Password,
         ("ocpp_version", admin.AllValuesFieldListFilter),
         ("firmware_version", admin.AllValuesFieldListFilter),
+        "security_profile",
     )
     list_select_related = ("station",)
     search_fields = ("identity", "serial_number", "vendor", "model", "station__name")
@@ -152,10 +156,12 @@ class ChargerAdmin(Page):
         *("connection", "last_seen", "booted", "ocpp_version", "has_password", "added"),
         *("own_status", "vendor", "model", "serial_number", "firmware_version", "meter_type"),
         *("firmware_status", "diagnostics_status", "configuration_table", "latest_commands", "more"),
+        *SecurityOfCharger.security_readonly,
     )
     fieldsets = (
         (None, {"fields": (("connection", "last_seen"), "identity", "station", "registration")}),
         ("Latest commands", {"fields": ("latest_commands", "more")}),
+        ("Who may connect", {"fields": SecurityOfCharger.security_fields}),
         ("Password", {"fields": ("has_password", "new_password", "is_hexadecimal", "clear_password")}),
         (
             "What it says of itself",
@@ -173,9 +179,15 @@ class ChargerAdmin(Page):
         ("Configuration as last read", {"classes": ("collapse",), "fields": ("configuration_table",)}),
     )
     add_fieldsets = (
-        (None, {"fields": ("identity", "station", "registration")}),
+        (None, {"fields": ("identity", "station", "registration", "security_profile")}),
         ("Password", {"fields": ("new_password", "is_hexadecimal")}),
     )
+
+    @classmethod
+    def offer(cls, action: Any, *, is_dangerous: bool = False) -> None:
+        """Add an action to the list and to each charger's page: for what the floors above can do to chargers."""
+        cls.actions = (*cls.actions, action)
+        cls.menu = (*cls.menu, (action.__name__, action.short_description, is_dangerous))
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Charger]:
         return (
@@ -219,9 +231,8 @@ class ChargerAdmin(Page):
         form_url: str = "",
         extra_context: dict[str, Any] | None = None,
     ) -> HttpResponse:
-        menu = [(order.name, order.title, bool(order.warning)) for order in ORDERS]
         context = {
-            "menu": menu if self.has_send_command_permission(request) else [],
+            "menu": self.menu if self.has_send_command_permission(request) else [],
             "may_decide": self.has_change_permission(request),
         }
         return super().change_view(request, object_id, form_url, {**(extra_context or {}), **context})
@@ -239,6 +250,8 @@ class ChargerAdmin(Page):
         if registration_changed := "registration" in form.changed_data:
             obj.registration = form.initial["registration"]  # what follows decides by the change
         obj.save(update_fields=[name for name in form.changed_columns if name != "registration"])
+        if {"password_hash", "security_profile"} & set(form.changed_columns):
+            security.forgive(obj)
         if registration_changed and accepted:
             inbox.accept(obj, by=request.user if self.has_send_command_permission(request) else None)
         elif registration_changed:
@@ -308,7 +321,12 @@ class ChargerAdmin(Page):
         return columns.links(
             columns.to_list("charging.chargingsession", "Sessions", charger=charger.pk),
             columns.to_list("chargers.command", "Commands", charger=charger.pk),
+            columns.to_list("chargers.firmwareupdate", "Firmware", charger=charger.pk),
+            columns.to_list("chargers.logupload", "Uploads", charger=charger.pk),
             columns.to_list("charging.meterreading", "Readings", charger=charger.pk),
+            columns.to_list("charging.chargingprofile", "Limits", charger=charger.pk),
+            columns.to_list("chargers.ocppcall", "Messages", charger=charger.pk),
+            columns.to_list("chargers.breach", "Breaches", charger=charger.pk),
         )
 
     # --- on its page only ---

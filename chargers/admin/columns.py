@@ -12,12 +12,12 @@ from django.utils.safestring import SafeString, mark_safe
 from django.utils.timesince import timesince
 from django.utils.timezone import localtime
 
+from chargers import passwords
 from chargers.events import utcnow
 from chargers.models import Charger, Command, Connector
 
 # Where there is nothing to say; on a phone such cells are left out.
 NOTHING = mark_safe('<span class="ev-none">–</span>')
-SECRET_KEYS = {"authorizationkey", "basicauthpassword"}
 HIDDEN = "••••••"
 
 # The colour of a word; the word itself is always there too.
@@ -126,7 +126,7 @@ def params_of(command: Command) -> dict[str, Any]:
 
 
 def is_secret(key: str) -> bool:
-    return key.casefold() in SECRET_KEYS
+    return passwords.is_key(key)
 
 
 def brief(params: dict[str, Any]) -> str:

@@ -6,7 +6,7 @@ from typing import Any
 
 from django import forms
 
-from chargers import commands
+from chargers import commands, models
 from chargers.models import Charger
 from chargers.services import MAX_CONNECTORS
 
@@ -176,4 +176,4 @@ ORDERS = (
 )
 
 # Every word that commands may hold, for the filter of their list.
-WORDS = sorted({order.action for order in ORDERS} | {commands.REMOTE_STOP})
+WORDS = sorted(models.WORDS)

@@ -14,7 +14,7 @@ from chargers.admin import columns
 from chargers.admin.columns import list_url, page_url
 from chargers.admin.orders import Order
 from chargers.admin.pages import Page
-from chargers.commands import send_command
+from chargers.commands import ask
 from chargers.errors import DomainError
 from chargers.models import Charger, Command
 
@@ -46,11 +46,11 @@ def send_to(
     refused = Refused()
     for charger in chargers:
         try:
-            command = send_command(
+            command = ask(
                 charger=charger,
                 action=order.action,
                 params={**order.fixed, **form.params},
-                requested_by=request.user,  # type: ignore[arg-type]  # nobody anonymous has the permission
+                requested_by=request.user,
             )
         except DomainError as error:
             refused.add(charger, error)

@@ -100,6 +100,7 @@ class LogUpload(models.Model):
     latest_at = models.DateTimeField(null=True, blank=True)
     file_name = models.CharField(max_length=255, blank=True)
     status = models.CharField(max_length=30, blank=True, help_text="The charger's own last word")
+    detail = models.CharField(max_length=255, blank=True, help_text="In words: what became of it")
     created_at = models.DateTimeField(auto_now_add=True)
     reported_at = models.DateTimeField(null=True, blank=True)
     finished_at = models.DateTimeField(null=True, blank=True)

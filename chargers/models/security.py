@@ -36,6 +36,8 @@ class Certificate(models.Model):
     serial_number = models.CharField(max_length=40, blank=True, help_text="Hexadecimal")
     expires_at = models.DateTimeField(null=True, blank=True)
     detail = models.CharField(max_length=255, blank=True)
+    # A process that asks the authority takes the request for a while, so that no other asks too.
+    asked_at = models.DateTimeField(null=True, blank=True, help_text="When the authority was last asked")
     created_at = models.DateTimeField(auto_now_add=True)
     updated_at = models.DateTimeField(auto_now=True)
 
@@ -86,6 +88,13 @@ class ConnectionRefusal(models.Model):
     reason = models.CharField(max_length=40, help_text="A code")
     detail = models.CharField(max_length=255, help_text="In words: what to do about it")
     count = models.PositiveIntegerField(default=1)
+    streak = models.PositiveIntegerField(
+        default=0,
+        help_text="Failures in a row, but for those that came before their time: they slow the next",
+    )
+    slowed_until = models.DateTimeField(
+        null=True, blank=True, help_text="Before this nothing is even checked"
+    )
     first_at = models.DateTimeField()
     last_at = models.DateTimeField(db_index=True)
 

@@ -56,6 +56,11 @@ class QuirkProfile(models.Model):
         SESSION = "session", "begins at 0 with each session"
 
     name = models.CharField(max_length=80, unique=True)
+    identity_pattern = models.CharField(
+        max_length=255,
+        default="*",
+        help_text="For a single charger, or one that never gets as far as to say what it is",
+    )
     vendor_pattern = models.CharField(max_length=50, default="*")
     model_pattern = models.CharField(max_length=50, default="*")
     firmware_pattern = models.CharField(max_length=50, default="*")

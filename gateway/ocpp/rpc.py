@@ -10,7 +10,8 @@ import re
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from typing import Any
+from time import time
+from typing import Any, NamedTuple
 
 import orjson
 
@@ -21,7 +22,7 @@ logger = logging.getLogger(__name__)
 CALL, CALLRESULT, CALLERROR = 2, 3, 4
 UNKNOWN_ID = "-1"
 REMEMBERED = 16  # answers given and time-outs passed: the other side has one CALL open, so repeats come soon
-MAX_ID = 255  # the rule is 36 (OCPP-J 1.6 §4.1.4); some use more, and each is kept and echoed
+RIGHTFUL_ID, MAX_ID = 36, 255  # the rule (OCPP-J 1.6 §4.1.4); some use more, and each is kept and echoed
 
 Handler = Callable[[dict[str, Any]], Awaitable[dict[str, Any]]]
 
@@ -55,12 +56,47 @@ class ConnectionLost(Exception):
     """The connection ended before the answer came."""
 
 
+class Recorder:
+    """Hears of every exchange on a connection and of every rule that is broken there. This one forgets it all."""
+
+    def exchange(
+        self,
+        direction: str,
+        message_id: Any,
+        action: str,
+        request: str,
+        answer: str,
+        verdict: str,
+        at: float,
+        latency_s: float | None,
+    ) -> None:
+        """A CALL and its answer, as texts. `direction` is `in` or `out`, `at` a Unix time.
+
+        `verdict`: ok, repeat, the code of a CALLERROR, timeout, lost, late, unreadable, unasked, ignored.
+        """
+
+    def breach(self, rule: str, action: str, detail: str, frame: str) -> None:
+        """A rule was broken; its codes stand in chargers.quirks."""
+
+
+class Sent(NamedTuple):
+    """A CALL of ours, as it went out."""
+
+    action: str
+    text: str
+    at: float
+
+
 class Rpc:
     """One connection's conversation.
 
-    handlers   action → coroutine: payload in, payload out; raises CallError
+    handlers   action → coroutine: payload in, payload out; raises CallError. May be given later
     tolerant   actions whose handler wants to see a payload even where it breaks the schema (E18)
     on_late    called with (message id, payload or CallError) when an answer comes after its time-out (E13)
+    recorder   hears of everything that was said
+
+    `frame` is the one that is being handled, as it came; `heard_at` is when. `is_lenient`: every handler sees its
+    payload even where it breaks the schema, as far as it can read it.
     """
 
     def __init__(
@@ -68,15 +104,22 @@ class Rpc:
         *,
         version: str,
         send: Callable[[str], Awaitable[None]],
-        handlers: dict[str, Handler],
+        handlers: dict[str, Handler] | None = None,
         tolerant: frozenset[str] = frozenset(),
         on_late: Callable[[str, Any], None] = lambda message_id, answer: None,
+        recorder: Recorder | None = None,
     ) -> None:
-        self.version, self.handlers, self.tolerant, self.on_late = version, handlers, tolerant, on_late
+        self.version, self.tolerant, self.on_late = version, tolerant, on_late
+        self.handlers = handlers or {}
+        self.recorder = recorder or Recorder()
+        self.is_lenient = False
+        self.heard_at = time()
         self._send = send
         self._turn = asyncio.Lock()
-        self._open: tuple[str, asyncio.Future[Any]] | None = None
-        self._timed_out: OrderedDict[str, None] = OrderedDict()
+        self._open: tuple[str, asyncio.Future[tuple[Any, str]]] | None = None
+        self._timed_out: OrderedDict[str, Sent] = OrderedDict()
+        self.frame, self._action = "", ""  # what is being handled: frames are, one after the other
+        self._judged: set[str] = set()
         self._answers: OrderedDict[str, tuple[int, str]] = OrderedDict()  # id → (the CALL's hash, our answer)
         self._closed = False
 
@@ -84,15 +127,17 @@ class Rpc:
 
     async def receive(self, text: str) -> None:
         """Handle one frame. Whatever it is, the connection goes on (E15)."""
+        self.heard_at = at = time()
+        self.frame, self._action = text, ""
         if "\\u0000" in text:
             text = _NUL.sub(r"\1", text)
         try:
             frame = orjson.loads(text)
         except (orjson.JSONDecodeError, RecursionError):
-            await self._refuse_unreadable(text, "Not JSON")
+            await self._refuse_unreadable("Not JSON")
             return
         if not isinstance(frame, list) or not frame:
-            await self._refuse_unreadable(text, "Not an array")
+            await self._refuse_unreadable("Not an array")
             return
         kind = frame[0]
         if kind == CALL:
@@ -104,41 +149,66 @@ class Rpc:
             self._settle(frame[1], _error_from(frame))
         else:  # OCPP-J 1.6 §4.1.3: a message type that is not known is ignored
             logger.info("ignored a frame of message type %.40r", kind)
+            self.recorder.exchange("in", "", "", text, "", "ignored", at, None)
 
-    async def _refuse_unreadable(self, text: str, why: str) -> None:
-        match = _CALL_ID.match(text[:200])
-        await self._send_error(match[1] if match else UNKNOWN_ID, CallError("FormationViolation", why))
+    def breach(self, rule: str, detail: str) -> None:
+        """The frame that is being handled breaks a rule."""
+        self.recorder.breach(rule, self._action, detail, self.frame)
+
+    async def _refuse_unreadable(self, why: str) -> None:
+        match = _CALL_ID.match(self.frame[:200])
+        message_id = match[1] if match else UNKNOWN_ID
+        reply = _error_frame(message_id, CallError("FormationViolation", why))
+        self.breach("unreadable", why)
+        await self._send(reply)
+        self._record_in(message_id, reply, "unreadable")
+
+    def _record_in(self, message_id: str | int, reply: str, verdict: str) -> None:
+        self.recorder.exchange(
+            "in", message_id, self._action, self.frame, reply, verdict, self.heard_at, time() - self.heard_at
+        )
 
     async def _answer(self, frame: list[Any], content: int) -> None:
-        message_id = frame[1] if len(frame) > 1 else UNKNOWN_ID
-        if not isinstance(message_id, str | int) or isinstance(message_id, bool):
-            await self._send_error(
-                UNKNOWN_ID, CallError("FormationViolation", "The message id is not a string")
-            )
-            return
+        given = frame[1] if len(frame) > 1 else None
+        message_id: str | int = given if _is_usable(given) else UNKNOWN_ID  # type: ignore[assignment]  # it looked
+        try:
+            if message_id is not given:
+                raise CallError(
+                    "FormationViolation", f"The message id is no string of up to {MAX_ID} characters"
+                )
+            verdict, reply = await self._reply(frame, message_id, content)
+        except CallError as error:
+            verdict, reply = error.code, _error_frame(message_id, error)
+        except asyncio.CancelledError:  # the connection ended meanwhile
+            self._record_in(message_id, "", "lost")
+            raise
+        except Exception:
+            logger.exception("handling %s failed", self._action[:40])
+            failure = CallError("InternalError", "The central system failed; try again")
+            verdict, reply = failure.code, _error_frame(message_id, failure)
+        await self._send(reply)
+        self._record_in(message_id, reply, verdict)
+
+    async def _reply(self, frame: list[Any], message_id: str | int, content: int) -> tuple[str, str]:
+        """The verdict on a CALL, and the frame that answers it. Raises CallError."""
         key = str(message_id)
-        if len(key) > MAX_ID:
-            await self._send_error(UNKNOWN_ID, CallError("FormationViolation", "The message id is too long"))
-            return
+        if key is not message_id:
+            self.breach("message_id_type", f"The message id {key} is a number")
+        elif len(key) > RIGHTFUL_ID:
+            self.breach("message_id_too_long", f"The message id has {len(key)} characters")
         action = frame[2] if len(frame) > 2 else None
         if not isinstance(action, str):
-            await self._send_error(message_id, CallError("FormationViolation", "The action is not a string"))
-            return
-        if key in self._answers and await self._repeat(message_id, action, content):
-            return
-        payload = frame[3] if len(frame) > 3 and frame[3] is not None else {}
-        try:
-            reply = orjson.dumps([CALLRESULT, message_id, await self._handle(action, payload)]).decode()
-        except CallError as error:
-            reply = _error_frame(message_id, error)
-        except Exception:
-            logger.exception("handling %s failed", action[:40])
-            reply = _error_frame(
-                message_id, CallError("InternalError", "The central system failed; try again")
-            )
-        else:
-            self._remember(key, content, reply)
-        await self._send(reply)
+            raise CallError("FormationViolation", "The action is not a string")
+        self._action = action
+        if key in self._answers and (told := self._told(key, content)) is not None:
+            return "repeat", told
+        payload = frame[3] if len(frame) > 3 else None
+        if payload is None:
+            payload = {}
+            self.breach("null_payload", "The payload is null or missing")
+        reply = orjson.dumps([CALLRESULT, message_id, await self._handle(action, payload)]).decode()
+        self._remember(key, content, reply)
+        return "ok", reply
 
     async def _handle(self, action: str, payload: Any) -> dict[str, Any]:
         handler = self.handlers.get(action)
@@ -147,35 +217,64 @@ class Rpc:
             raise CallError("NotSupported" if known else "NotImplemented", f"{action[:60]} is not for us")
         if not isinstance(payload, dict):
             raise CallError("FormationViolation", "The payload is not an object")
+        broken = self._broken_rule(action, payload)
+        if broken is None or action in self.tolerant:
+            return await handler(payload)
+        if not self.is_lenient:
+            raise broken
+        try:
+            return await handler(payload)
+        except Exception as error:  # it needs what is broken: then the charger hears what that is
+            logger.info("%s cannot be read without what breaks the schema: %r", action, error)
+            raise broken from error
+
+    def _broken_rule(self, action: str, payload: dict[str, Any]) -> CallError | None:
+        """The first broken rule of the schema that handlers do not do without.
+
+        Tolerant actions are looked at once on a connection, to have it on record: a charger errs always or never.
+        """
+        if action in self.tolerant:
+            if action in self._judged:
+                return None
+            self._judged.add(action)
         schema = validator(self.version, action)
         assert schema is not None  # every handler is of an action of the version
-        if action not in self.tolerant and not schema.is_valid(payload):
-            _check_what_matters(schema, payload)
-        return await handler(payload)
+        if schema.is_valid(payload):
+            return None
+        forgiven = None
+        try:
+            errors = list(schema.iter_errors(payload))
+        except ValueError as too_deep:  # to be looked through
+            self.breach("schema", str(too_deep))
+            return None if action in self.tolerant else CallError("FormationViolation", str(too_deep))
+        for error in errors:
+            keyword = str(error.schema_path[-1]) if error.schema_path else ""
+            path = "/".join(str(part) for part in error.instance_path)
+            words = f"{path}: {error.message}".lstrip(": ")
+            if keyword not in _FORGIVEN and action not in self.tolerant:
+                self.breach("wrong_type" if keyword == "type" else "schema", words)
+                return CallError(_VIOLATIONS.get(keyword, "PropertyConstraintViolation"), words)
+            forgiven = forgiven or words
+        self.breach("forgiven", forgiven or "")
+        return None
 
     def _remember(self, key: str, content: int, reply: str) -> None:
         self._answers[key] = (content, reply)
         if len(self._answers) > REMEMBERED:
             self._answers.popitem(last=False)
 
-    async def _repeat(self, message_id: str | int, action: str, content: int) -> bool:
-        """Told twice on this connection: the same answer, and nothing done again (E14). True if that was all.
+    def _told(self, key: str, content: int) -> str | None:
+        """Told twice on this connection: the same answer, and nothing done again (E14).
 
         An id used for something else is a mistake of the charger's; a fact about money is heard all the same.
         """
-        told, reply = self._answers[str(message_id)]
+        told, reply = self._answers[key]
         if told == content:
-            await self._send(reply)
-            return True
-        if action in self.tolerant:
-            return False
-        await self._send_error(
-            message_id, CallError("FormationViolation", "This message id was used for another call already")
-        )
-        return True
-
-    async def _send_error(self, message_id: str | int, error: CallError) -> None:
-        await self._send(_error_frame(message_id, error))
+            return reply
+        self.breach("message_id_reused", f"The message id {key} was used for another call already")
+        if self._action in self.tolerant:
+            return None
+        raise CallError("FormationViolation", "This message id was used for another call already")
 
     # --- our CALLs ---
 
@@ -192,14 +291,18 @@ class Rpc:
 
         Raises CallError, CallTimeout, ConnectionLost.
         """
-        future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        future: asyncio.Future[tuple[Any, str]] = asyncio.get_running_loop().create_future()
+        sent = Sent(action, orjson.dumps([CALL, message_id, action, payload]).decode(), time())
         self._open = (message_id, future)
+        text, verdict = "", "lost"
         try:
             async with asyncio.timeout(timeout_s):  # a peer that does not read holds up the sending, too
-                await self._send(orjson.dumps([CALL, message_id, action, payload]).decode())
-                answer = await future
+                await self._send(sent.text)
+                answer, text = await future
+            verdict = answer.code if isinstance(answer, CallError) else "ok"
         except TimeoutError:
-            self._timed_out[message_id] = None
+            verdict = "timeout"
+            self._timed_out[message_id] = sent
             if len(self._timed_out) > REMEMBERED:
                 self._timed_out.popitem(last=False)
             raise CallTimeout from None
@@ -207,20 +310,27 @@ class Rpc:
             raise ConnectionLost from error
         finally:
             self._open = None
+            self._record_out(message_id, sent, text, verdict)
         if isinstance(answer, CallError):
             raise answer
         return answer
 
+    def _record_out(self, message_id: str, sent: Sent, answer: str, verdict: str) -> None:
+        latency_s = time() - sent.at if answer else None
+        self.recorder.exchange("out", message_id, sent.action, sent.text, answer, verdict, sent.at, latency_s)
+
     def _settle(self, message_id: Any, answer: Any) -> None:
         if self._open and self._open[0] == message_id:
             if not self._open[1].done():
-                self._open[1].set_result(answer)
-        elif isinstance(message_id, str) and message_id in self._timed_out:
-            del self._timed_out[message_id]
+                self._open[1].set_result((answer, self.frame))
+        elif isinstance(message_id, str) and (sent := self._timed_out.pop(message_id, None)):
             logger.info("a late answer to %s", message_id)
+            self._record_out(message_id, sent, self.frame, "late")
             self.on_late(message_id, answer)
         else:
             logger.info("an answer to nothing we asked: %.40r", message_id)
+            self.breach("unasked", f"An answer to {message_id!r:.40}")
+            self.recorder.exchange("in", message_id, "", self.frame, "", "unasked", self.heard_at, None)
 
     def close(self) -> None:
         """The connection ended: whoever waits for an answer hears of it."""
@@ -238,11 +348,7 @@ def _error_frame(message_id: str | int, error: CallError) -> str:
     return orjson.dumps([CALLERROR, message_id, error.code, error.description[:255], error.details]).decode()
 
 
-def _check_what_matters(schema: Any, payload: dict[str, Any]) -> None:
-    """Raise CallError for the first broken rule of those that are not forgiven."""
-    for error in schema.iter_errors(payload):
-        keyword = str(error.schema_path[-1]) if error.schema_path else ""
-        if keyword not in _FORGIVEN:
-            path = "/".join(str(part) for part in error.instance_path)
-            code = _VIOLATIONS.get(keyword, "PropertyConstraintViolation")
-            raise CallError(code, f"{path}: {error.message}".lstrip(": "))
+def _is_usable(message_id: Any) -> bool:
+    if isinstance(message_id, str):
+        return len(message_id) <= MAX_ID
+    return isinstance(message_id, int) and not isinstance(message_id, bool)

@@ -3,14 +3,17 @@
 Rules (OCPP 1.6 §7.31, §7.43 and errata 3.16, 3.84; E37): a missing measurand is the import register, a missing
 unit is Wh; k-units are scaled; values at the inlet and of the body are not the outlet's; a value without a
 phase is the total, else phases L1–L3 (or L1-N …) are summed for energy, power and current, averaged for voltage.
+A quirk's factor comes on top; with it a unit that we do not know is taken for the factor's own.
 """
 
+from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
 import orjson
 
 from chargers.clock import judged
+from chargers.quirks import NONE, Quirks
 from gateway.ocpp.times import parsed
 from sessions.readings import Reading
 
@@ -28,8 +31,21 @@ _OTHER_PLACES = {"Inlet", "Body"}
 _PHASES = {"L1": "L1", "L2": "L2", "L3": "L3", "L1-N": "L1", "L2-N": "L2", "L3-N": "L3"}
 
 
-def readings_from(meter_values: Any, *, received_at: datetime) -> list[Reading]:
-    """The readings of a `meterValue` list; some chargers send a single object instead of a list."""
+def _unnoticed(rule: str, detail: str) -> None:
+    """Nobody asked for the broken rules."""
+
+
+def readings_from(
+    meter_values: Any,
+    *,
+    received_at: datetime,
+    quirks: Quirks = NONE,
+    breach: Callable[[str, str], object] = _unnoticed,
+) -> list[Reading]:
+    """The readings of a `meterValue` list; some chargers send a single object instead of a list.
+
+    `breach` hears of the rules that are broken: their codes, and what happened in words.
+    """
     if isinstance(meter_values, dict):
         meter_values = [meter_values]
     if not isinstance(meter_values, list):
@@ -37,11 +53,13 @@ def readings_from(meter_values: Any, *, received_at: datetime) -> list[Reading]:
     return [
         reading
         for value in meter_values
-        if isinstance(value, dict) and (reading := _reading(value, received_at)) is not None
+        if isinstance(value, dict) and (reading := _reading(value, received_at, quirks, breach)) is not None
     ]
 
 
-def _reading(meter_value: dict[str, Any], received_at: datetime) -> Reading | None:
+def _reading(
+    meter_value: dict[str, Any], received_at: datetime, quirks: Quirks, breach: Callable[[str, str], object]
+) -> Reading | None:
     samples = meter_value.get("sampledValue")
     if isinstance(samples, dict):
         samples = [samples]
@@ -63,7 +81,10 @@ def _reading(meter_value: dict[str, Any], received_at: datetime) -> Reading | No
             ):
                 continue
             field, factors, default_unit, _ = known
-            factor = factors.get(sample.get("unit") or default_unit)
+            unit = sample.get("unit") or default_unit
+            factor = factors.get(unit)
+            if factor is None:
+                factor = _factor_of_unknown(field, unit, quirks, breach)
             phase = sample.get("phase") or None
             conductor = _PHASES.get(phase) if phase else None
         except TypeError:  # a list or an object where a word belongs
@@ -75,13 +96,41 @@ def _reading(meter_value: dict[str, Any], received_at: datetime) -> Reading | No
             totals.setdefault(field, number * factor)
         elif conductor:
             phases.setdefault(field, {})[conductor] = number * factor
+    fields = _fields(totals, phases)
+    if quirks.scales:
+        _scale(fields, quirks)
+    if "energy_wh" in fields:
+        fields["energy_wh"] = round(fields["energy_wh"])
+    measured_at = parsed(
+        meter_value.get("timestamp"),
+        zone=quirks.zone,
+        on_zoneless=lambda: breach("timezone_missing", "A reading's time has no zone"),
+    )
     return Reading(
-        measured_at=judged(parsed(meter_value.get("timestamp")), received_at=received_at),
+        measured_at=judged(measured_at, received_at=received_at),
         received_at=received_at,
         context=context,
         sampled_values=_kept(meter_value),
-        **_fields(totals, phases),
+        **fields,
     )
+
+
+def _factor_of_unknown(
+    field: str, unit: Any, quirks: Quirks, breach: Callable[[str, str], object]
+) -> float | None:
+    """A unit that we do not know is a breach; with a profile that scales the quantity it is the factor's own unit."""
+    rule = {"energy_wh": "energy_unit_unknown", "power_w": "power_unit_unknown"}.get(field, "unit_unknown")
+    breach(rule, f"The unit {str(unit)[:40]!r}")
+    scaled = {"energy_wh": quirks.energy_factor, "power_w": quirks.power_factor}.get(field, 1)
+    return None if scaled == 1 else 1
+
+
+def _scale(fields: dict[str, Any], quirks: Quirks) -> None:
+    for name, factor in (("energy_wh", quirks.energy_factor), ("power_w", quirks.power_factor)):
+        if name in fields and (scaled := _number(fields[name] * factor)) is not None:
+            fields[name] = scaled
+        else:
+            fields.pop(name, None)
 
 
 def _kept(meter_value: dict[str, Any]) -> bytes:
@@ -98,8 +147,6 @@ def _fields(totals: dict[str, float], phases: dict[str, dict[str, float]]) -> di
         if field not in fields:
             total = sum(by_phase.values())
             fields[field] = total if _SUMMED[field] else total / len(by_phase)
-    if "energy_wh" in fields:
-        fields["energy_wh"] = round(fields["energy_wh"])
     return fields
 
 

@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING
 
+from gateway.ocpp import (
+    simulated_certificates,
+    simulated_firmware,
+    simulated_lists,
+    simulated_profiles,
+    simulated_reservations,
+)
 from gateway.ocpp.simulated_connector import Connector
 from gateway.ocpp.simulated_line import Answer, Payload, Refusal
+from gateway.ocpp.simulated_operations import Operation, choice, status
 
 if TYPE_CHECKING:
     from gateway.ocpp.simulator import SimulatedCharger
@@ -20,32 +27,26 @@ def answer_call(charger: SimulatedCharger, action: str, payload: Payload) -> Ans
         return None
     operation = OPERATIONS.get(action)
     if operation is None:
-        raise Refusal("NotSupported" if action in NOT_SUPPORTED else "NotImplemented", action)
+        raise Refusal("NotImplemented", action)
     operation.check(payload)
     return operation.answer(charger, payload)
-
-
-def status(value: str, then: Callable[[], object] | None = None) -> Answer:
-    return Answer({"status": value}, then)
-
-
-def choice(value: str, allowed: Iterable[str]) -> str:
-    if value not in allowed:
-        raise Refusal("PropertyConstraintViolation", f"{value!r} is none of {', '.join(allowed)}"[:255])
-    return value
 
 
 # Transactions
 
 
 def remote_start(charger: SimulatedCharger, payload: Payload) -> Answer:
-    """While Pending there is nothing to start (§4.2). A charging profile is ignored (§5.11)."""
-    if len(payload["idTag"]) > 20:
+    """While Pending there is nothing to start (§4.2). A charging profile has to be the transaction's (§5.11)."""
+    id_tag, profile = payload["idTag"], payload.get("chargingProfile")
+    if len(id_tag) > 20:
         raise Refusal("PropertyConstraintViolation", "idTag is longer than 20")
     connector = chosen_connector(charger.connectors.values(), payload.get("connectorId"))
     if charger.registration != "Accepted" or connector is None or not connector.free:
         return status("Rejected")
-    return status("Accepted", partial(connector.claim_later, payload["idTag"]))
+    is_other_profile = profile is not None and profile.get("chargingProfilePurpose") != "TxProfile"
+    if is_other_profile or not connector.admits(id_tag):
+        return status("Rejected")
+    return status("Accepted", partial(connector.claim_later, id_tag, profile))
 
 
 def chosen_connector(connectors: Iterable[Connector], number: int | None) -> Connector | None:
@@ -137,7 +138,10 @@ def clear_cache(charger: SimulatedCharger, payload: Payload) -> Answer:
 
 
 def data_transfer(charger: SimulatedCharger, payload: Payload) -> Answer:
-    return status("UnknownVendorId")
+    """Its own vendor's data comes back as it went; no other vendor is known."""
+    if payload["vendorId"] != charger.about["chargePointVendor"]:
+        return status("UnknownVendorId")
+    return Answer({"status": "Accepted"} | ({"data": payload["data"]} if "data" in payload else {}))
 
 
 # Messages on demand
@@ -146,6 +150,12 @@ def data_transfer(charger: SimulatedCharger, payload: Payload) -> Answer:
 def trigger_message(charger: SimulatedCharger, payload: Payload) -> Answer:
     """The answer goes before the message it promises (§5.17)."""
     trigger = TRIGGERS.get(payload["requestedMessage"])
+    return status("NotImplemented") if trigger is None else trigger(charger, payload.get("connectorId"))
+
+
+def extended_trigger_message(charger: SimulatedCharger, payload: Payload) -> Answer:
+    """The security whitepaper's own trigger (§5.2 there): it knows a certificate and a log besides."""
+    trigger = EXTENDED_TRIGGERS.get(payload["requestedMessage"])
     return status("NotImplemented") if trigger is None else trigger(charger, payload.get("connectorId"))
 
 
@@ -171,41 +181,54 @@ def trigger_meter_values(charger: SimulatedCharger, number: int | None) -> Answe
     return status("Accepted", send) if asked else status("Rejected")
 
 
-def trigger_plain(action: str, payload: Payload, charger: SimulatedCharger, number: int | None) -> Answer:
-    """A message that says nothing about a connector; a number is to be ignored then (§5.17)."""
-    return status("Accepted", partial(charger.uplink.post, action, payload, early=True))
+def trigger_heartbeat(charger: SimulatedCharger, number: int | None) -> Answer:
+    """It says nothing about a connector; a number is to be ignored then (§5.17)."""
+    return status("Accepted", partial(charger.uplink.post, "Heartbeat", {}, early=True))
 
 
-TRIGGERS: dict[str, Callable[[SimulatedCharger, int | None], Answer]] = {
+def trigger_diagnostics_status(charger: SimulatedCharger, number: int | None) -> Answer:
+    return status("Accepted", charger.maintenance.tell_diagnostics)
+
+
+def trigger_firmware_status(charger: SimulatedCharger, number: int | None) -> Answer:
+    return status("Accepted", charger.maintenance.tell_firmware)
+
+
+def trigger_signed_firmware_status(charger: SimulatedCharger, number: int | None) -> Answer:
+    return status("Accepted", charger.maintenance.tell_signed_firmware)
+
+
+def trigger_log_status(charger: SimulatedCharger, number: int | None) -> Answer:
+    return status("Accepted", charger.maintenance.tell_log)
+
+
+def trigger_sign_certificate(charger: SimulatedCharger, number: int | None) -> Answer:
+    return status("Accepted", charger.ask_for_certificate)
+
+
+Trigger = Callable[["SimulatedCharger", int | None], Answer]
+
+TRIGGERS: dict[str, Trigger] = {
     "BootNotification": trigger_boot,
-    "DiagnosticsStatusNotification": partial(
-        trigger_plain, "DiagnosticsStatusNotification", {"status": "Idle"}
-    ),
-    "FirmwareStatusNotification": partial(trigger_plain, "FirmwareStatusNotification", {"status": "Idle"}),
-    "Heartbeat": partial(trigger_plain, "Heartbeat", {}),
+    "DiagnosticsStatusNotification": trigger_diagnostics_status,
+    "FirmwareStatusNotification": trigger_firmware_status,
+    "Heartbeat": trigger_heartbeat,
     "MeterValues": trigger_meter_values,
+    "StatusNotification": trigger_status,
+}
+
+EXTENDED_TRIGGERS: dict[str, Trigger] = {
+    "BootNotification": trigger_boot,
+    "FirmwareStatusNotification": trigger_signed_firmware_status,
+    "Heartbeat": trigger_heartbeat,
+    "LogStatusNotification": trigger_log_status,
+    "MeterValues": trigger_meter_values,
+    "SignChargePointCertificate": trigger_sign_certificate,
     "StatusNotification": trigger_status,
 }
 
 
 # The table
-
-
-@dataclass(frozen=True)
-class Operation:
-    """How to answer an action, and which fields its payload must and may have."""
-
-    answer: Callable[[SimulatedCharger, Payload], Answer]
-    required: dict[str, type] = field(default_factory=dict)
-    optional: dict[str, type] = field(default_factory=dict)
-
-    def check(self, payload: Payload) -> None:
-        """JSON has no subclasses, so a type is compared exactly: true is no connectorId."""
-        known = self.required | self.optional
-        wrong = [name for name, value in payload.items() if type(value) is not known.get(name)]
-        missing = [name for name in self.required if name not in payload]
-        if wrong or missing:
-            raise Refusal("FormationViolation", f"wrong: {wrong}, missing: {missing}"[:255])
 
 
 OPERATIONS: dict[str, Operation] = {
@@ -220,18 +243,13 @@ OPERATIONS: dict[str, Operation] = {
     "RemoteStopTransaction": Operation(remote_stop, {"transactionId": int}),
     "Reset": Operation(reset, {"type": str}),
     "TriggerMessage": Operation(trigger_message, {"requestedMessage": str}, {"connectorId": int}),
+    "ExtendedTriggerMessage": Operation(
+        extended_trigger_message, {"requestedMessage": str}, {"connectorId": int}
+    ),
     "UnlockConnector": Operation(unlock, {"connectorId": int}),
+    **simulated_certificates.OPERATIONS,
+    **simulated_firmware.OPERATIONS,
+    **simulated_lists.OPERATIONS,
+    **simulated_profiles.OPERATIONS,
+    **simulated_reservations.OPERATIONS,
 }
-
-NOT_SUPPORTED = {
-    "CancelReservation",
-    "ClearChargingProfile",
-    "GetCompositeSchedule",
-    "GetDiagnostics",
-    "GetLocalListVersion",
-    "ReserveNow",
-    "SendLocalList",
-    "SetChargingProfile",
-    "UpdateFirmware",
-}
-"""Operations of OCPP 1.6 in profiles this charger does not have (SupportedFeatureProfiles)."""

@@ -52,12 +52,12 @@ class SimulatedCar:
         """What the car takes right now if it is offered all it can take."""
         return 0.0 if self.full else self._power_w
 
-    def charge(self, elapsed_s: float) -> float:
-        """Take energy for `elapsed_s` seconds; returns how much was taken in Wh."""
-        taken_wh = 0.0
+    def charge(self, elapsed_s: float, *, most_w: float | None = None) -> float:
+        """Take energy for `elapsed_s` seconds, never more than `most_w`; returns how much was taken in Wh."""
+        taken_wh, limit_w = 0.0, float("inf") if most_w is None else most_w
         while elapsed_s > 0 and not self.full:
             slice_s = min(elapsed_s, self._left_in_step_s)
-            taken_wh += self._store(self._power_w * slice_s / 3600)
+            taken_wh += self._store(min(self._power_w, limit_w) * slice_s / 3600)
             elapsed_s -= slice_s
             self._left_in_step_s -= slice_s
             if self._left_in_step_s <= 0:

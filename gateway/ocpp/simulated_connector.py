@@ -2,38 +2,25 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine
-from dataclasses import dataclass
+from collections.abc import Callable
+from datetime import UTC, datetime
 from functools import partial
-from typing import Any
 
 from gateway.ocpp.simulated_car import SimulatedCar
+from gateway.ocpp.simulated_equipment import Equipment
 from gateway.ocpp.simulated_line import CallFailed, Payload
-from gateway.ocpp.simulated_outlet import MeterValue, Outlet, Transaction
-from gateway.ocpp.simulated_settings import Settings
-from gateway.ocpp.simulated_tags import Tags
-from gateway.ocpp.simulated_uplink import ACCEPTED, Uplink
+from gateway.ocpp.simulated_outlet import NO_ERROR, MeterValue, Outlet, Transaction
+from gateway.ocpp.simulated_reservations import Reservation
+from gateway.ocpp.simulated_uplink import ACCEPTED, ignored
 
 log = logging.getLogger(__name__)
 
 LOOK_S = 5.0
 """How often a connector looks whether the car is full, if it does not sample more often."""
+LIMITED_LOOK_S = 1.0
 
 UNDELIVERED = -1
 """The transaction id a charger uses if its StartTransaction never got through (errata 3.18)."""
-
-
-@dataclass(frozen=True)
-class Equipment:
-    """What the connectors of a charger share, and how their driver behaves."""
-
-    settings: Settings
-    uplink: Uplink
-    tags: Tags
-    new_car: Callable[[], SimulatedCar]
-    spawn: Callable[[Coroutine[Any, Any, Any]], None]
-    auto_plug_s: float | None
-    auto_unplug_s: float | None
 
 
 class Connector(Outlet):
@@ -54,6 +41,7 @@ class Connector(Outlet):
         self._uplink = equipment.uplink
         self._tags = equipment.tags
         self._equipment = equipment
+        self._promised_profile: Payload | None = None
         self._preparing_since: float | None = None
         self._timers: dict[str, asyncio.TimerHandle] = {}
 
@@ -76,30 +64,49 @@ class Connector(Outlet):
         self.car, self.used_up = None, False
         self.update()
 
+    # Reservations and limits
+
+    def admits(self, id_tag: str) -> bool:
+        """Whether the tag may use the connector as far as reservations go (§5.13)."""
+        reservation = self.reservation
+        return reservation is None or reservation.admits(id_tag, self._tags.parent(id_tag))
+
+    def reserve(self, reservation: Reservation | None) -> None:
+        """Keep the connector for somebody, until the reservation expires; None ends it."""
+        self.reservation = reservation
+        self._cancel("reservation")
+        if reservation is not None:
+            self._later("reservation", max(0.0, reservation.seconds_left()), partial(self.reserve, None))
+        self.update()
+
+    def limit_w(self) -> float | None:
+        return self._equipment.profiles.limit_w(self.number, self.transaction, self.phases, datetime.now(UTC))
+
     # Transactions
 
-    async def claim(self, id_tag: str, *, ask: bool) -> bool:
+    async def claim(self, id_tag: str, *, ask: bool, profile: Payload | None = None) -> bool:
         """Promise the free connector to a tag, if authorized; the transaction starts when a car is there."""
         used_up, self.used_up = self.used_up, False
-        self.wanted_by, self.authorizing = id_tag, ask
+        self.wanted_by, self.authorizing, self._promised_profile = id_tag, ask, profile
         self._cancel("unplug")
         self.update()
         accepted = not ask or await self._tags.authorized(id_tag)
+        accepted = accepted and self.admits(id_tag)  # whose child a tag is, the answer may have told
         if self.wanted_by != id_tag:
             return False  # given up meanwhile
         self.authorizing = False
         if not accepted:
             self.wanted_by, self.used_up = None, used_up
-            self.update()
         elif self.car is None and self._equipment.auto_plug_s is not None:
             self._later("plug", self._equipment.auto_plug_s, self.plug_in)
+        self.update()
         self._begin_if_ready()
         return accepted
 
-    def claim_later(self, id_tag: str) -> None:
-        """What follows an accepted remote start (§5.11)."""
+    def claim_later(self, id_tag: str, profile: Payload | None = None) -> None:
+        """What follows an accepted remote start (§5.11); the profile is the transaction's."""
         ask = self._settings.flag("AuthorizeRemoteTxRequests")
-        self._equipment.spawn(self.claim(id_tag, ask=ask))
+        self._equipment.spawn(self.claim(id_tag, ask=ask, profile=profile))
 
     async def present_tag(self, id_tag: str) -> bool:
         """Hold a tag to the reader: stops the transaction of that tag, or else asks for a new one."""
@@ -120,9 +127,14 @@ class Connector(Outlet):
 
     def restart(self, reason: str) -> None:
         """What a restart of the charger leaves behind: nothing runs and nothing is promised."""
+        self.break_promise()
+        self.end_if_running(reason)
+        self.update()
+
+    def break_promise(self) -> None:
+        """What was asked for and had not begun will not begin."""
         self.wanted_by, self.authorizing = None, False
         self._cancel("plug")
-        self.end_if_running(reason)
         self.update()
 
     async def _may_stop(self, id_tag: str, transaction: Transaction) -> bool:
@@ -140,10 +152,21 @@ class Connector(Outlet):
     def _begin(self, id_tag: str) -> None:
         self.accrue()
         now = self._uplink.timestamp()
-        transaction = self.transaction = Transaction(id_tag, self._stop_data("Transaction.Begin", now))
-        self.wanted_by = None
+        meter_wh = self.register_wh
+        entry = self._equipment.books.begin(
+            charger=self._equipment.charger, connector=self.number, id_tag=id_tag, meter_wh=meter_wh, at=now
+        )
+        transaction = Transaction(id_tag, self._stop_data("Transaction.Begin", now), entry)
+        transaction.began_offline = not self._uplink.online
+        self.transaction, self.wanted_by = transaction, None
+        if self._promised_profile is not None:
+            self._equipment.profiles.put(self.number, self._promised_profile, transaction)
+            self._promised_profile = None
         payload: Payload = {"connectorId": self.number, "idTag": id_tag}
-        payload |= {"meterStart": self.register_wh, "timestamp": now}
+        payload |= {"meterStart": meter_wh, "timestamp": now}
+        if self.reservation is not None:
+            payload["reservationId"] = self.reservation.number
+            self.reserve(None)
         self._uplink.keep(
             "StartTransaction",
             lambda: payload,
@@ -156,13 +179,17 @@ class Connector(Outlet):
     def _begun(self, transaction: Transaction, answer: Payload) -> None:
         transaction_id, info = answer.get("transactionId"), self._tags.remember(transaction.id_tag, answer)
         transaction.transaction_id = transaction_id if isinstance(transaction_id, int) else UNDELIVERED
+        self._equipment.books.named(transaction.entry, transaction.transaction_id)
+        if transaction.began_offline and self._equipment.faults.has("minus_one"):
+            transaction.transaction_id = UNDELIVERED
         transaction.parent_id_tag = info.get("parentIdTag")
         if info.get("status") != ACCEPTED and self.transaction is transaction:
             self._deauthorize(transaction)
 
     def _not_begun(self, transaction: Transaction, error: CallFailed) -> None:
-        log.warning("StartTransaction discarded: %r", error)
+        log.info("StartTransaction discarded: %r", error)
         transaction.transaction_id = UNDELIVERED
+        self._equipment.books.mark(transaction.entry, "start_lost")
 
     def _deauthorize(self, transaction: Transaction) -> None:
         """The central system does not accept the tag of a running transaction (errata 3.17)."""
@@ -175,6 +202,9 @@ class Connector(Outlet):
 
     def _end(self, transaction: Transaction, reason: str, *, id_tag: str | None = None) -> None:
         self._close_transaction(transaction, reason, id_tag=id_tag)
+        self._wait_for_unplug()
+
+    def _wait_for_unplug(self) -> None:
         self.used_up = self.car is not None
         if self.used_up and self._equipment.auto_unplug_s is not None:
             self._later("unplug", self._equipment.auto_unplug_s, self.unplug)
@@ -184,18 +214,58 @@ class Connector(Outlet):
         now = self._uplink.timestamp()
         self.accrue()
         transaction.energy_allowed = False  # the register stands still now, however often it is read
-        payload: Payload = {"meterStop": self.register_wh, "timestamp": now, "reason": reason}
+        meter_wh = self.register_wh
+        self._equipment.books.end(transaction.entry, meter_wh=meter_wh, at=now, reason=reason)
+        payload: Payload = {"meterStop": meter_wh, "timestamp": now, "reason": reason}
         if data := transaction.begin + self._stop_data("Transaction.End", now):
             payload["transactionData"] = data
         if id_tag is not None:
             payload["idTag"] = id_tag
-        self.transaction = None
-        self._cancel("sample", "look")
-        self._keep("StopTransaction", payload, transaction)
+        if "idTag" not in payload and self._equipment.faults.has("minus_one"):
+            payload["idTag"] = transaction.id_tag  # those that do not know the number tell the tag
+        self._let_go(transaction)
+        lost = partial(self._equipment.books.mark, transaction.entry, "stop_lost")
+        self._keep("StopTransaction", payload, transaction, failed=lambda error: lost())
 
-    def _keep(self, action: str, payload: Payload, transaction: Transaction) -> None:
+    def _let_go(self, transaction: Transaction) -> None:
+        self.transaction = None
+        self._equipment.profiles.ended(transaction)
+        self._cancel("sample", "look")
+
+    def forget(self, at: str) -> None:
+        """Power fails, and the charger keeps nothing of its transaction (E36): nobody is ever told of its end."""
+        if (transaction := self.transaction) is None:
+            return
+        meter_wh = self.register_wh
+        self._equipment.books.end(transaction.entry, meter_wh=meter_wh, at=at, reason="forgotten")
+        self._equipment.books.mark(transaction.entry, "forgotten")
+        self._let_go(transaction)
+        self._wait_for_unplug()
+
+    def jump_register(self, by_wh: int) -> None:
+        """The register leaps, without energy; it does not fall below 0. Only in a transaction, whose trouble it is."""
+        if self.transaction is None:
+            return
+        by_wh = max(by_wh, -self.register_wh)
+        self.counted_wh += by_wh
+        self._equipment.books.jumped(self.transaction.entry, by_wh)
+
+    def _keep(
+        self,
+        action: str,
+        payload: Payload,
+        transaction: Transaction,
+        *,
+        answered: Callable[[Payload], None] = ignored,
+        failed: Callable[[CallFailed], None] = ignored,
+    ) -> None:
         """The transaction's id may still be unknown, so it is put in when the message goes."""
-        self._uplink.keep(action, lambda: {"transactionId": transaction.transaction_id} | payload)
+        self._uplink.keep(
+            action,
+            lambda: {"transactionId": transaction.transaction_id} | payload,
+            answered=answered,
+            failed=failed,
+        )
 
     # Faults and availability
 
@@ -203,6 +273,8 @@ class Connector(Outlet):
         """A fault takes the power away; with NoError the status before it comes back (§4.9, I1 to I8)."""
         self.accrue()
         self.error_code = error_code
+        if error_code != NO_ERROR:
+            self.reserve(None)  # it can no longer be kept for anybody (§5.13)
         self.update()
         self._begin_if_ready()
 
@@ -211,6 +283,8 @@ class Connector(Outlet):
         # No way leads from Unavailable to Finishing (§4.9): a car still there counts as just plugged in.
         self.used_up = self.used_up and not operative
         self.operative = operative
+        if not operative:
+            self.reserve(None)
         self.update()
 
     # Meter values
@@ -229,21 +303,26 @@ class Connector(Outlet):
 
     def _begin_rhythm(self) -> None:
         interval_s = self._settings.seconds("MeterValueSampleInterval")
-        self._later("look", LOOK_S, self._look)
+        self._look_later()
         self._cancel("sample")
         if interval_s > 0:
             due = asyncio.get_running_loop().time() + interval_s
             self._later("sample", interval_s, partial(self._sample, due, interval_s))
 
+    def _look_later(self) -> None:
+        limited = bool(self._equipment.profiles.installed)  # a limit may change at any second
+        self._later("look", LIMITED_LOOK_S if limited else LOOK_S, self._look)
+
     def _look(self) -> None:
         self.accrue()
         self.update()
-        self._later("look", LOOK_S, self._look)
+        self._look_later()
 
     def _sample(self, due: float, interval_s: float) -> None:
         payload = self._meter_values("Sample.Periodic")
         if payload and self.transaction is not None:
-            self._keep("MeterValues", payload, self.transaction)
+            acknowledge = partial(self._equipment.books.acknowledge, self.transaction.entry)
+            self._keep("MeterValues", payload, self.transaction, answered=lambda answer: acknowledge())
         self.update()
         # Keep to the rhythm, but after a long sleep of the whole process do not make up for what was missed.
         now = asyncio.get_running_loop().time()
@@ -293,6 +372,8 @@ class Connector(Outlet):
         if not self._timers:
             self.sample_afresh()
             self.time_preparing_afresh()
+            if self.reservation is not None:
+                self.reserve(self.reservation)
 
     def pause(self) -> None:
         """Stop all timers."""

@@ -96,9 +96,11 @@ class Line:
     def hang_up(self) -> None:
         self._hung_up.set()
 
-    async def call(self, action: str, payload: Payload, *, timeout_s: float) -> Payload:
+    def new_message_id(self) -> str:
+        return str(next(self._message_ids))
+
+    async def call(self, message_id: str, action: str, payload: Payload, *, timeout_s: float) -> Payload:
         """Send a CALL and wait for its result; raises CallFailed. The caller keeps to one at a time."""
-        message_id = str(next(self._message_ids))
         answer = self._waiting[message_id] = asyncio.get_running_loop().create_future()
         try:
             await self._send([CALL, message_id, action, payload])
@@ -188,6 +190,9 @@ class Message:
     kept: bool = False
     early: bool = False
     failures: int = 0
+    message_id: str = ""
+    sent_on: Line | None = None
+    """The connection on which it went last, under that id."""
     not_before: float = 0.0
 
 
@@ -203,6 +208,10 @@ class Outbox:
     def kept(self) -> int:
         """How many transaction-related messages wait to be delivered."""
         return sum(message.kept for message in self._messages)
+
+    @property
+    def is_empty(self) -> bool:
+        return not self._messages
 
     def add(self, message: Message) -> None:
         self._messages.append(message)

@@ -2,9 +2,14 @@
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import Any
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
 
 from gateway.ocpp.simulated_car import SimulatedCar
+
+if TYPE_CHECKING:
+    from gateway.ocpp.simulated_books import Entry
+    from gateway.ocpp.simulated_reservations import Reservation
 
 NO_ERROR = "NoError"
 VOLTAGE_V = 230.0
@@ -19,9 +24,14 @@ class Transaction:
 
     id_tag: str
     begin: list[MeterValue]
+    entry: "Entry"
+    """Where it stands in the charger's books."""
     transaction_id: int | None = None
     parent_id_tag: str | None = None
     energy_allowed: bool = True
+    began_offline: bool = False
+    began_at: datetime = field(default_factory=lambda: datetime.now(UTC))
+    """By the true clock, whatever the charger's says."""
 
 
 @dataclass(eq=False)
@@ -41,6 +51,7 @@ class Outlet:
     authorizing: bool = field(default=False, init=False)
     """Whether the central system was asked about that tag and has not answered yet."""
     transaction: Transaction | None = field(default=None, init=False)
+    reservation: "Reservation | None" = field(default=None, init=False)
     used_up: bool = field(default=False, init=False)
     """The car is still plugged in, but its transaction, or the time to start one, is over."""
     _counted_at: float = field(init=False)
@@ -59,10 +70,12 @@ class Outlet:
             return "Unavailable"
         if self.used_up:
             return "Finishing"
+        if self.reservation is not None and (self.wanted_by is None or self.authorizing):
+            return "Reserved"
         return "Preparing" if self.car is not None or self.wanted_by is not None else "Available"
 
     def _status_in_transaction(self, transaction: Transaction) -> str:
-        if not transaction.energy_allowed:
+        if not transaction.energy_allowed or self.limit_w() == 0:
             return "SuspendedEVSE"
         return "SuspendedEV" if self.car is None or self.car.full else "Charging"
 
@@ -93,7 +106,14 @@ class Outlet:
     @property
     def power_w(self) -> float:
         self.accrue()
-        return self.car.power_w if self.car is not None and self.status == "Charging" else 0.0
+        if self.car is None or self.status != "Charging":
+            return 0.0
+        limit_w = self.limit_w()
+        return self.car.power_w if limit_w is None else min(self.car.power_w, limit_w)
+
+    def limit_w(self) -> float | None:
+        """What smart charging allows now; None is no limit."""
+        return None
 
     @property
     def soc_percent(self) -> float | None:
@@ -105,7 +125,7 @@ class Outlet:
         now = self.clock()
         elapsed_s, self._counted_at = now - self._counted_at, now
         if self.car is not None and self.status == "Charging":
-            self.counted_wh += self.car.charge(elapsed_s * self.speed)
+            self.counted_wh += self.car.charge(elapsed_s * self.speed, most_w=self.limit_w())
 
     def meter_values(self, measurands: Iterable[str], *, context: str, timestamp: str) -> list[MeterValue]:
         """One reading of the measurands, as a list that is empty if there is nothing to read."""

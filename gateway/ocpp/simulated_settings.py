@@ -16,6 +16,10 @@ def is_flag(text: str) -> bool:
     return text.lower() in ("true", "false")
 
 
+def is_name(text: str) -> bool:
+    return len(text) <= 500
+
+
 def is_measurands(text: str) -> bool:
     """An empty list switches values off (OCPP 1.6 §3.16.5); an unknown measurand spoils it (§3.16.4)."""
     return all(item in MEASURANDS for item in listed(text))
@@ -36,34 +40,47 @@ class Key:
 
 SAMPLED = "Energy.Active.Import.Register,Power.Active.Import,Current.Import,Voltage,SoC"
 
+PROFILES = "Core,FirmwareManagement,LocalAuthListManagement,Reservation,SmartCharging,RemoteTrigger"
+
 KEYS: dict[str, Key] = {
     "AllowOfflineTxForUnknownId": Key("true", is_flag),
     "AuthorizationCacheEnabled": Key("true", is_flag),
     "AuthorizeRemoteTxRequests": Key("false", is_flag),
     "ClockAlignedDataInterval": Key("0"),
     "ConnectionTimeOut": Key("60", is_count),
+    "CertificateSignedMaxChainSize": Key("10000"),
+    "CertificateStoreMaxLength": Key("10"),
+    "ChargeProfileMaxStackLevel": Key("9"),
+    "ChargingScheduleAllowedChargingRateUnit": Key("Current,Power"),
+    "ChargingScheduleMaxPeriods": Key("24"),
     "ConnectorPhaseRotation": Key("0.Unknown"),
+    "CpoName": Key("", is_name),
     "GetConfigurationMaxKeys": Key("100"),
     "HeartbeatInterval": Key("300", is_count),
+    "LocalAuthListEnabled": Key("true", is_flag),
+    "LocalAuthListMaxLength": Key("500"),
     "LocalAuthorizeOffline": Key("true", is_flag),
     "LocalPreAuthorize": Key("false", is_flag),
+    "MaxChargingProfilesInstalled": Key("20"),
     "MeterValuesAlignedData": Key(""),
     "MeterValuesSampledData": Key(SAMPLED, is_measurands),
     "MeterValueSampleInterval": Key("60", is_count),
     "NumberOfConnectors": Key("1"),
+    "ReserveConnectorZeroSupported": Key("false"),
     "ResetRetries": Key("0"),
+    "SendLocalListMaxLength": Key("500"),
     "StopTransactionMaxMeterValues": Key("2"),
     "StopTransactionOnEVSideDisconnect": Key("true", is_flag),
     "StopTransactionOnInvalidId": Key("true", is_flag),
     "StopTxnAlignedData": Key(""),
     "StopTxnSampledData": Key("Energy.Active.Import.Register,SoC", is_measurands),
-    "SupportedFeatureProfiles": Key("Core,RemoteTrigger"),
+    "SupportedFeatureProfiles": Key(PROFILES),
     "TransactionMessageAttempts": Key("3", is_count),
     "TransactionMessageRetryInterval": Key("10", is_count),
     "UnlockConnectorOnEVSideDisconnect": Key("true"),
     "WebSocketPingInterval": Key("20", is_count, reboot=True),
 }
-"""Every required key of OCPP 1.6 §9.1 and the optional ones that mean something here."""
+"""Every required key of OCPP 1.6 §9 and the optional ones that mean something here."""
 
 
 class Settings:

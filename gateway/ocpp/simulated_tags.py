@@ -4,20 +4,22 @@ from datetime import UTC, datetime
 from typing import Any
 
 from gateway.ocpp.simulated_line import CallFailed, ConnectionLost
+from gateway.ocpp.simulated_lists import LocalList, TagInfo
 from gateway.ocpp.simulated_settings import Settings
 from gateway.ocpp.simulated_uplink import ACCEPTED, Uplink
 
-TagInfo = dict[str, Any]
-"""An idTagInfo: status, perhaps expiryDate and parentIdTag."""
-
 
 class Tags:
-    """With the authorization cache of OCPP 1.6 §3.5.1, where tags that differ only by case are the same."""
+    """With the authorization cache of OCPP 1.6 §3.5.1 and the local list of §3.5.2, which goes before it.
+
+    Tags that differ only by case are the same.
+    """
 
     def __init__(self, settings: Settings, uplink: Uplink) -> None:
         self._settings = settings
         self._uplink = uplink
         self._infos: dict[str, TagInfo] = {}
+        self.local = LocalList(int(settings["LocalAuthListMaxLength"]))
 
     async def authorized(self, id_tag: str) -> bool:
         """Whether the tag may charge; a charger that is not accepted itself charges no one (§4.2.1)."""
@@ -45,19 +47,24 @@ class Tags:
         return info
 
     def parent(self, id_tag: str) -> str | None:
-        return self._infos.get(id_tag.casefold(), {}).get("parentIdTag")
+        return (self._info(id_tag) or {}).get("parentIdTag")
 
     def forget(self) -> None:
         self._infos.clear()
 
     def _authorized_offline(self, id_tag: str) -> bool:
         """By what is known of the tag, and of an unknown one by the settings (§3.5.4)."""
-        if id_tag.casefold() in self._infos:
+        if self._info(id_tag) is not None:
             return self._settings.flag("LocalAuthorizeOffline") and self._known_as_accepted(id_tag)
         return self._settings.flag("AllowOfflineTxForUnknownId")
 
+    def _info(self, id_tag: str) -> TagInfo | None:
+        """What the list says of a tag, else the cache."""
+        listed = self.local.info(id_tag) if self._settings.flag("LocalAuthListEnabled") else None
+        return listed if listed is not None else self._infos.get(id_tag.casefold())
+
     def _known_as_accepted(self, id_tag: str) -> bool:
-        info = self._infos.get(id_tag.casefold(), {})
+        info = self._info(id_tag) or {}
         return info.get("status") == ACCEPTED and not expired(info.get("expiryDate"))
 
 

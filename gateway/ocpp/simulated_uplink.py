@@ -6,9 +6,11 @@ from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
 from functools import partial
 
+from gateway.ocpp.simulated_faults import Faults
 from gateway.ocpp.simulated_line import (
     Answerer,
     CallFailed,
+    CallTimedOut,
     Connection,
     ConnectionLost,
     Direction,
@@ -46,6 +48,7 @@ class Uplink:
         boot_retry_s: float,
         boot_on_reconnect: bool,
         clock_skew_s: float,
+        faults: Faults,
     ) -> None:
         self.registration: str | None = None
         """Accepted, Pending or Rejected; None if no BootNotification was answered since the last boot."""
@@ -59,7 +62,9 @@ class Uplink:
         self._call_timeout_s = call_timeout_s
         self._boot_retry_s = boot_retry_s
         self._boot_on_reconnect = boot_on_reconnect
-        self._clock_skew = timedelta(seconds=clock_skew_s)
+        self._faults = faults
+        self.clock_skew = timedelta(seconds=clock_skew_s)
+        self._held_back: Message | None = None
         self._outbox = Outbox()
         self._line: Line | None = None
         self._booted_on_line = False
@@ -81,8 +86,13 @@ class Uplink:
         """How many transaction-related messages wait to be delivered."""
         return self._outbox.kept
 
+    @property
+    def is_quiet(self) -> bool:
+        """Whether nothing at all is left to say."""
+        return self._outbox.is_empty and self._held_back is None
+
     def timestamp(self) -> str:
-        now = datetime.now(UTC) + self._clock_skew
+        now = datetime.now(UTC) + self.clock_skew
         return now.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
     # Own messages
@@ -118,7 +128,21 @@ class Uplink:
         failed: Callable[[CallFailed], None] = ignored,
     ) -> None:
         """Deliver a transaction-related message, in order and however long it takes (§3.7)."""
-        self._outbox.add(Message(action, payload, answered, failed, kept=True))
+        message = Message(action, payload, answered, failed, kept=True)
+        if self._faults.strikes("discarded", action):
+            message.failed(CallTimedOut(action))
+            return
+        if action == "MeterValues" and not self._held_back and self._faults.strikes("out_of_order", action):
+            self._held_back = message
+            return
+        self._outbox.add(message)
+        self.hold_nothing_back()
+
+    def hold_nothing_back(self) -> None:
+        """Deliver what was to be late, though nothing came after it."""
+        if self._held_back:
+            self._outbox.add(self._held_back)
+            self._held_back = None
 
     def report(self, *numbers: int) -> None:
         """Send the statuses that changed; none while offline, as later only the present one counts (§4.9)."""
@@ -208,6 +232,8 @@ class Uplink:
         if self.registration == ACCEPTED:
             self._outbox.add_first(self._changes(self._numbers))
         else:
+            if self._faults.has("status_before_boot"):
+                self.report_now(self._numbers)
             self._boot_asked = True
         pause_s = self._heartbeat_interval_s()
         while True:
@@ -265,7 +291,12 @@ class Uplink:
         while True:
             message = await self._outbox.next(accepted=lambda: self.registration == ACCEPTED)
             try:
-                answer = await line.call(message.action, message.payload(), timeout_s=self._call_timeout_s)
+                answer = await line.call(
+                    self._message_id(line, message),
+                    message.action,
+                    message.payload(),
+                    timeout_s=self._call_timeout_s,
+                )
             except ConnectionLost:
                 return
             except CallFailed as error:
@@ -274,6 +305,13 @@ class Uplink:
                 self._outbox.remove(message)
                 message.answered(answer)
             self._on_change()
+
+    def _message_id(self, line: Line, message: Message) -> str:
+        """Each attempt has its own, unless the charger is one that repeats itself to the letter."""
+        is_repeat = message.sent_on is line
+        if not (is_repeat and self._faults.strikes("same_id", message.action)):
+            message.message_id, message.sent_on = line.new_message_id(), line
+        return message.message_id
 
     def _not_taken(self, message: Message, error: CallFailed) -> None:
         """A kept message is tried again, each time after a longer wait, and in the end discarded (§3.7.1)."""

@@ -4,34 +4,35 @@ The `simulated_*` files beside it are its parts; none of them imports anything e
 """
 
 import asyncio
-import base64
 import itertools
-import logging
 import random
 import time
 from collections.abc import Callable, Coroutine
+from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
-from urllib.parse import quote
-
-from websockets.asyncio.client import connect
-from websockets.exceptions import WebSocketException
-from websockets.typing import Subprotocol
 
 from gateway.ocpp.simulated_answers import answer_call
+from gateway.ocpp.simulated_books import Books
 from gateway.ocpp.simulated_car import SimulatedCar
-from gateway.ocpp.simulated_connector import Connector, Equipment
+from gateway.ocpp.simulated_certificates import Certificates
+from gateway.ocpp.simulated_connector import Connector
+from gateway.ocpp.simulated_dial import dial
+from gateway.ocpp.simulated_equipment import Equipment
+from gateway.ocpp.simulated_faults import Faults
+from gateway.ocpp.simulated_firmware import Maintenance
+from gateway.ocpp.simulated_happenings import FaultyConnection
 from gateway.ocpp.simulated_line import Connection, Direction
 from gateway.ocpp.simulated_outlet import NO_ERROR
+from gateway.ocpp.simulated_profiles import Profiles
 from gateway.ocpp.simulated_settings import Settings
 from gateway.ocpp.simulated_tags import Tags
 from gateway.ocpp.simulated_uplink import State, Uplink
 
-log = logging.getLogger(__name__)
+__all__ = ["OnFrame", "SimulatedCharger", "dial", "unwatched"]
 
 OnFrame = Callable[[str, Direction, str], None]
 
-SUBPROTOCOL = Subprotocol("ocpp1.6")
 SINGLE_PHASE_MOST_W = 7_400
 
 
@@ -72,12 +73,17 @@ class SimulatedCharger:
         retry_interval_s: float = 10,
         boot_on_reconnect: bool = False,
         clock_skew_s: float = 0,
+        maintenance_step_s: float = 2,
+        faults: Faults | None = None,
+        books: Books | None = None,
         on_frame: OnFrame = unwatched,
     ) -> None:
         self.identity = identity
         self.password = password.encode() if isinstance(password, str) else password
         self.operative = True
         self.error_code = NO_ERROR
+        self.faults = faults or Faults(identity)
+        self._faulty: FaultyConnection | None = None
         self.away_until = 0.0
         """Time of the event loop before which `dial` does not dial again."""
         self._tasks: set[asyncio.Task[Any]] = set()
@@ -88,13 +94,14 @@ class SimulatedCharger:
             NumberOfConnectors=str(connectors),
             TransactionMessageRetryInterval=f"{retry_interval_s:g}",
         )
+        self.about = {
+            "chargePointVendor": vendor,
+            "chargePointModel": model,
+            "chargePointSerialNumber": serial_number or f"SIM-{identity}"[:25],
+            "firmwareVersion": firmware_version,
+        }
         self.uplink: Uplink = Uplink(
-            about={
-                "chargePointVendor": vendor,
-                "chargePointModel": model,
-                "chargePointSerialNumber": serial_number or f"SIM-{identity}"[:25],
-                "firmwareVersion": firmware_version,
-            },
+            about=self.about,
             settings=self.settings,
             state=self._state,
             numbers=range(connectors + 1),
@@ -103,19 +110,29 @@ class SimulatedCharger:
             on_change=self._changed.set,
             call_timeout_s=call_timeout_s,
             boot_retry_s=boot_retry_s,
-            boot_on_reconnect=boot_on_reconnect,
+            boot_on_reconnect=boot_on_reconnect or self.faults.has("boots_always"),
             clock_skew_s=clock_skew_s,
+            faults=self.faults,
         )
         self.tags = Tags(self.settings, self.uplink)
+        self.profiles = Profiles()
+        self.certificates = Certificates()
+        self.maintenance = Maintenance(self, step_s=maintenance_step_s)
+        self.max_power_w = max_power_w
+        self.phases = 1 if max_power_w <= SINGLE_PHASE_MOST_W else 3
         car_seeds = (f"{seed}:{identity}:{count}" for count in itertools.count(1))
         equipment = Equipment(
             self.settings,
             self.uplink,
             self.tags,
+            self.profiles,
+            self.faults,
+            Books() if books is None else books,
+            identity,
             new_car=lambda: SimulatedCar(
                 max_power_w=max_power_w, battery_wh=battery_wh, soc_percent=soc_percent, seed=next(car_seeds)
             ),
-            spawn=self._spawn,
+            spawn=self.spawn,
             auto_plug_s=auto_plug_s,
             auto_unplug_s=auto_unplug_s,
         )
@@ -126,7 +143,7 @@ class SimulatedCharger:
                 equipment,
                 clock=time.monotonic,
                 speed=speed,
-                phases=1 if max_power_w <= SINGLE_PHASE_MOST_W else 3,
+                phases=self.phases,
                 counted_wh=float(chance.randrange(10_000, 10_000_000)),
             )
             for number in range(1, connectors + 1)
@@ -211,7 +228,13 @@ class SimulatedCharger:
         """Talk over one connection until it ends; True if the other side ever said a word."""
         for connector in self.connectors.values():
             connector.resume()
-        return await self.uplink.converse(connection)
+        self._faulty = FaultyConnection(connection, self.faults)
+        return await self.uplink.converse(self._faulty)
+
+    @property
+    def leaves_socket_open(self) -> bool:
+        """Whether the connection that ended is to stay open towards the other side, for a while."""
+        return self._faulty is not None and self._faulty.left_open
 
     async def close(self) -> None:
         """End all timers and tasks. Facts stay, and the next `converse` goes on from them."""
@@ -220,6 +243,55 @@ class SimulatedCharger:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    # What befalls it
+
+    async def lose_power(self, outcome: str, *, away_s: float) -> None:
+        """`reboot`: transactions go on after it; `power_loss`: it ended them; `forgotten`: and nobody will say so."""
+        now = self.uplink.timestamp()
+        for connector in self.connectors.values():
+            connector.break_promise()
+            if outcome == "power_loss":
+                connector.end_if_running("PowerLoss")
+            elif outcome == "forgotten":
+                connector.forget(now)
+        self.uplink.forget_registration()
+        await self.drop_connection(away_s=away_s)
+
+    def fall_silent(self, silent_s: float) -> None:
+        """Half-open: nothing is read or written, nothing is closed; after that a new socket."""
+        if self._faulty is None or not self.online:
+            return
+        self._faulty.fall_silent()
+        asyncio.get_running_loop().call_later(silent_s, self._hang_up_if, self._faulty)
+
+    def _hang_up_if(self, faulty: FaultyConnection) -> None:
+        if self._faulty is faulty:
+            self.uplink.hang_up()
+
+    def leave_socket_open(self) -> None:
+        """Dial anew while the old socket is open and alive; it is closed late."""
+        if self._faulty is not None and self.online:
+            self._faulty.left_open = True
+            self.uplink.hang_up()
+
+    def set_clock(self, skew_s: float) -> None:
+        """The charger's clock is so far from the true one from now on."""
+        self.uplink.clock_skew = timedelta(seconds=skew_s)
+
+    def jump_register(self, by_wh: int) -> None:
+        for connector in self.connectors.values():
+            connector.jump_register(by_wh)
+
+    def recover(self) -> None:
+        """Nothing goes wrong any more; the clock is right, no car is plugged in, nothing is kept back."""
+        self.faults.off()
+        self.set_clock(0)
+        self.away_until = 0.0
+        for connector in self.connectors.values():
+            connector.break_promise()
+            connector.unplug()
+        self.uplink.hold_nothing_back()
 
     def _set_error_code(self, number: int, code: str) -> None:
         if number:
@@ -250,9 +322,9 @@ class SimulatedCharger:
         return True
 
     def restart_later(self, reason: str, *, graceful: bool) -> None:
-        self._spawn(self._restart(reason, graceful=graceful))
+        self.spawn(self.restart(reason, graceful=graceful))
 
-    async def _restart(self, reason: str, *, graceful: bool) -> None:
+    async def restart(self, reason: str, *, graceful: bool) -> None:
         """Soft: deliver all, then restart. Hard: restart, then deliver (§5.14, errata 3.36)."""
         if not graceful:
             self.uplink.forget_registration()
@@ -263,58 +335,38 @@ class SimulatedCharger:
         self.uplink.forget_registration()
         self.uplink.hang_up()
 
-    def _spawn(self, work: Coroutine[Any, Any, Any]) -> None:
+    def spawn(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        return task
 
+    # Smart charging
 
-async def dial(
-    charger: SimulatedCharger, url: str, *, redial_s: float = 1.0, redial_most_s: float = 30.0
-) -> None:
-    """Keep a charger connected to `<url>/ocpp/<identity>` until cancelled.
+    def allowed_w(self, number: int, at: datetime) -> float:
+        """What a connector, or as 0 all of them together, may draw at a time."""
+        if number == 0:
+            limit_w = self.profiles.limit_w(0, None, self.phases, at)
+            return self.max_power_w * len(self.connectors) if limit_w is None else limit_w
+        limit_w = self.profiles.limit_w(number, self.connectors[number].transaction, self.phases, at)
+        return self.max_power_w if limit_w is None else min(limit_w, self.max_power_w)
 
-    After a connection on which the server spoke it redials after about `redial_s`; after one that came to
-    nothing the pause doubles up to `redial_most_s`. Pauses are jittered: a fleet shall not come back at once.
-    """
-    chance, loop = random.Random(charger.identity), asyncio.get_running_loop()
-    pause_s = redial_s
-    try:
-        while True:
-            heard = await _dial_once(charger, f"{url.rstrip('/')}/ocpp/{quote(charger.identity, safe='')}")
-            pause_s = redial_s if heard else min(pause_s * 2, redial_most_s)
-            await asyncio.sleep(max(pause_s * chance.uniform(0.5, 1.5), charger.away_until - loop.time()))
-    finally:
-        await charger.close()
+    def count_energy(self) -> None:
+        """Before limits change: what flowed so far flowed under the old ones."""
+        for connector in self.connectors.values():
+            connector.accrue()
 
+    def obey_profiles(self) -> None:
+        for connector in self.connectors.values():
+            connector.update()
 
-async def _dial_once(charger: SimulatedCharger, url: str) -> bool:
-    """One connection from handshake to end; True if the server said anything on it."""
-    try:
-        connection = await connect(
-            url,
-            subprotocols=[SUBPROTOCOL],
-            additional_headers=basic_auth(charger),
-            ping_interval=charger.settings.seconds("WebSocketPingInterval") or None,
-            compression=None,
-            close_timeout=1,
-            proxy=None,
-        )
-    except (OSError, WebSocketException) as error:
-        log.info("%s: no connection: %s", charger.identity, error)
-        return False
-    try:
-        if connection.subprotocol != SUBPROTOCOL:
-            log.warning("%s: the server does not speak %s", charger.identity, SUBPROTOCOL)
-            return False
-        return await charger.converse(connection)
-    finally:
-        await connection.close()
+    # Security
 
+    def ask_for_certificate(self) -> None:
+        """SignCertificate with a request for a key made just now."""
+        organization = self.settings["CpoName"] or self.about["chargePointVendor"]
+        self.uplink.post("SignCertificate", {"csr": self.certificates.request(self.identity, organization)})
 
-def basic_auth(charger: SimulatedCharger) -> dict[str, str]:
-    """The header of OCPP-J §6.2.2; the password is bytes, for a charger's key need not be text."""
-    if charger.password is None:
-        return {}
-    credentials = charger.identity.encode() + b":" + charger.password
-    return {"Authorization": f"Basic {base64.b64encode(credentials).decode()}"}
+    def report_security_event(self, kind: str) -> None:
+        payload = {"type": kind, "timestamp": self.uplink.timestamp()}
+        self.uplink.post("SecurityEventNotification", payload)

@@ -1,29 +1,32 @@
-"""The charger's socket: who may connect, who owns the charger, frames in and commands out."""
+"""The charger's socket: who owns the charger, frames in and commands out."""
 
 import asyncio
 import logging
+import time
 from typing import Any
-from urllib.parse import unquote
 
 from django.conf import settings
 from django.db import Error as DatabaseFailure
 
-from chargers import commands, passwords
+from chargers import commands
 from chargers import services as charger_services
 from chargers.events import utcnow
 from chargers.models import Charger, Command
-from gateway import auth
+from chargers.quirks import Quirks
+from chargers.security import Refused
 from gateway.consumer import SocketConsumer
 from gateway.db import in_db
-from gateway.ocpp import v16
+from gateway.ocpp import handshake, v16
 from gateway.ocpp.rpc import CallError, CallTimeout, ConnectionLost, Rpc
+from gateway.ocpp.wire_log import recorder_of
+from gateway.pings import pings_of
 from sessions import services
 
 logger = logging.getLogger(__name__)
 
 ADAPTERS = {v16.VERSION: v16}
 PROTOCOL_ERROR, TRY_AGAIN_LATER = 1002, 1013
-MAX_IDENTITY = 255
+MISSED_HEARTBEATS = 2  # of a charger that is not pinged, before it is taken for gone
 
 _present: set["ChargerSocket"] = set()
 
@@ -47,6 +50,7 @@ class ChargerSocket(SocketConsumer):
     charger: Charger
     rpc: Rpc
     epoch: int
+    _listening: asyncio.Task[None] | None = None
 
     # --- handshake ---
 
@@ -61,53 +65,72 @@ class ChargerSocket(SocketConsumer):
                 await self.refuse(503, "Try again later")
 
     async def _enter(self) -> None:
-        identity = _identity(self.scope)
-        charger = await in_db(charger_services.charger_for_handshake, identity) if identity else None
-        if charger is None or charger.registration == Charger.Registration.REJECTED:
-            logger.info("refused a charger: unknown identity %.80r", identity)
-            await self.refuse(404, "Unknown charger")
+        try:
+            admission, known = await handshake.admit(self.scope)
+        except Refused as refusal:
+            logger.info("refused a charger at %.80r: %s", self.scope["path"], refusal.reason)
+            await self.refuse(*handshake.answer(refusal))
             return
-        if not await self._may_enter(charger):
-            logger.info("refused %s: wrong or missing password", charger)
-            await self.refuse(
-                401, "Wrong user or password", [(b"www-authenticate", b'Basic realm="chargers"')]
-            )
-            return
+        charger = admission.charger
         # The charger's order of preference counts, and what it spoke last time does not (E7).
-        version = next((p for p in self.scope["subprotocols"] if p in ADAPTERS), None)
+        offered = self.scope["subprotocols"]
+        version = next((p for p in offered if p in ADAPTERS), None)
+        self.charger, self.recorder = charger, recorder_of(charger.pk)
         await self.accept(version)
         if version is None:
+            header = f"Sec-WebSocket-Protocol: {', '.join(offered)}"
+            self.recorder.breach("subprotocol_missing", "", "None that we speak was offered", header)
+            version = known.default_subprotocol if known.default_subprotocol in ADAPTERS else None
+        if version is None:
+            await in_db(handshake.no_subprotocol, admission)
             await self.close(PROTOCOL_ERROR, "No supported subprotocol; this server speaks ocpp1.6")
             return
         self.adapter = ADAPTERS[version]
-        self.charger = charger
-        conversation = self.adapter.V16(charger)
         self.rpc = Rpc(
             version=version,
             send=self.send_text,
-            handlers=conversation.handlers(),
             tolerant=self.adapter.TOLERANT,
             on_late=self._late_answer,
+            recorder=self.recorder,
         )
-        _, self.epoch, _ = await in_db(
-            services.charger_connected,
-            charger_id=charger.pk,
-            channel_name=self.channel_name,
-            ocpp_version=version,
+        self._adopt(known)
+        self.conversation = self.adapter.V16(charger, self.rpc, known, adopt=self._adopt)
+        self.rpc.handlers = self.conversation.handlers()
+        self.epoch = await in_db(
+            handshake.enter, admission, channel_name=self.channel_name, ocpp_version=version
         )
         if self.is_open:  # a still newer socket may have taken over meanwhile
             _present.add(self)
 
-    async def _may_enter(self, charger: Charger) -> bool:
-        """Whether the user, if one is named, is the charger (E9), and the password, if it needs one, fits (E8)."""
-        given = auth.basic(self.scope["headers"])
-        if given is None:
-            return not charger.password_hash
-        # Not split at the first colon, since identities may hold colons, as passwords may.
-        user, colon, password = b":".join(given).partition(charger.identity.encode() + b":")
-        if user or not colon:
-            return False
-        return not charger.password_hash or await in_db(passwords.matches, password, charger.password_hash)
+    # --- its quirks, and whether it lives ---
+
+    def _adopt(self, known: Quirks) -> None:
+        """What is known of it: by what it said when it last booted, and again when it boots."""
+        self.rpc.is_lenient = known.is_lenient
+        if pings := pings_of(self.scope):
+            pings.send_pings(not known.no_pings)
+            pings.silence_s = self._silence_s
+        if known.no_pings and self._listening is None:
+            self._listening = self.keep(self._listen())
+        elif not known.no_pings and self._listening is not None:
+            self._listening.cancel()
+            self._listening = None
+
+    def _silence_s(self) -> float:
+        """Since the last frame; asked where a pong is missing. A frame that came since the ping is as good (E4)."""
+        silence_s = time.time() - self.rpc.heard_at
+        if silence_s < settings.WS_PING_TIMEOUT_S:
+            self.recorder.breach("pings_unanswered", "", "A frame came, but no pong", "")
+        return silence_s
+
+    async def _listen(self) -> None:
+        """Without pings only its frames tell that it lives; heartbeats come at their interval, if nothing else does."""
+        limit_s = MISSED_HEARTBEATS * settings.HEARTBEAT_INTERVAL_S + settings.WS_PING_TIMEOUT_S
+        left_s: float = limit_s
+        while left_s > 0:
+            await asyncio.sleep(left_s)
+            left_s = limit_s - (time.time() - self.rpc.heard_at)
+        await self.close(1000, "Nothing was heard for too long")
 
     async def disconnect(self, code: int) -> None:
         if self not in _present:
@@ -155,6 +178,10 @@ class ChargerSocket(SocketConsumer):
         self.rpc.close()
         await self.close(1000, "A newer connection of this charger took over")
 
+    async def session_ended(self, message: dict[str, Any]) -> None:
+        """A session here was ended by somebody else than the charger: its meter values are no longer live."""
+        self.conversation.forget_sessions()
+
     async def charger_removed(self, message: dict[str, Any]) -> None:
         """An operator turned the charger away. It is still ours until the socket has ended, which releases it."""
         await self.close(1000, "This charger was removed")
@@ -176,6 +203,10 @@ class ChargerSocket(SocketConsumer):
     async def _ask(self, command: Command) -> tuple[str, Any, str]:
         try:
             action, payload = self.adapter.spoken(command)
+        except CallError as error:  # the charger never hears of it, so it has refused nothing
+            return Command.Status.FAILED, None, f"not sent: {error.description}"
+        try:
+            self.conversation.acceptance.asked(action, payload)
             # Before the caller's own time is over, so that it hears our word of it and not its silence.
             elapsed = (utcnow() - command.created_at).total_seconds()
             timeout_s = max(0.1, settings.COMMAND_TIMEOUT_S - elapsed - 0.25)
@@ -198,16 +229,3 @@ class ChargerSocket(SocketConsumer):
         command = await in_db(Command.objects.get, pk=message_id)
         status, content, error = self.adapter.outcome(command.action, answer)
         await in_db(services.finish_command, message_id, status=status, answer=content, error=error)
-
-
-def _identity(scope: dict[str, Any]) -> str:
-    """The last part of the path, percent-decoded here, so that an encoded slash stays part of it (E6)."""
-    raw = scope.get("raw_path")
-    path = raw.decode("ascii", errors="replace") if raw else scope["path"]
-    encoded = path.split("?")[0].rpartition("/ocpp/")[2].rstrip("/")
-    try:
-        identity = unquote(encoded, errors="strict") if raw else encoded
-    except UnicodeDecodeError:
-        return ""
-    usable = identity.isprintable() and len(identity) <= MAX_IDENTITY
-    return identity if usable else ""

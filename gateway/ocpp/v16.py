@@ -4,26 +4,37 @@ Payloads of transactions are read leniently: a charger that is refused repeats i
 away, so what can be understood is stored and the rest does without (E18).
 """
 
+import asyncio
+from collections.abc import Callable
 from typing import Any
 
 from django.conf import settings
 
+from chargers import certificates, firmware, log_uploads, quirks, security
 from chargers import services as charger_services
 from chargers.events import utcnow
 from chargers.models import Charger
+from chargers.quirks import Quirks
 from gateway.db import in_db
-from gateway.ocpp.rpc import Handler
-from gateway.ocpp.sampled_values import readings_from
-from gateway.ocpp.times import now_text, parsed
+from gateway.ocpp import data_transfer
+from gateway.ocpp.acceptance import Acceptance
+from gateway.ocpp.hearing import Hearing
+from gateway.ocpp.hearing import integer as _integer
+from gateway.ocpp.hearing import text as _text
+from gateway.ocpp.rpc import Handler, Rpc
+from gateway.ocpp.times import now_text
 from gateway.ocpp.v16_commands import VERSION, outcome, spoken
 from gateway.ocpp.writer import writer
-from sessions import id_tags, ledger, metering, services
+from sessions import id_tags, ledger, metering, registers, services
 from sessions.metering import Metered, Metering
 
 __all__ = ["TOLERANT", "V16", "VERSION", "outcome", "spoken"]
 
 # What a fact about money is made of; refused, it would be lost. And a tag may be longer than the book says (E40).
 TOLERANT = frozenset({"Authorize", "StartTransaction", "StopTransaction", "MeterValues"})
+
+# The length of those columns; words outside the lists come from lenient chargers only.
+MAX_STATUS, MAX_ERROR_CODE = 13, 50
 
 _BOOT_DETAILS = {
     "chargePointVendor": "vendor",
@@ -35,16 +46,37 @@ _BOOT_DETAILS = {
 }
 
 
-class V16:
-    """One charger's 1.6 conversation. Keeps, per connector, where its meter values go."""
+NOT_OURS = 2**62
 
-    def __init__(self, charger: Charger) -> None:
+
+class V16:
+    """One charger's 1.6 conversation. Keeps, per connector, where its meter values go.
+
+    `adopt` is told of its quirks when it has said what it is.
+    """
+
+    def __init__(
+        self,
+        charger: Charger,
+        rpc: Rpc,
+        charger_quirks: Quirks = quirks.NONE,
+        *,
+        adopt: Callable[[Quirks], None] = lambda known: None,
+    ) -> None:
         self.charger_id = charger.pk
-        self.registration = charger.registration
+        self.acceptance = Acceptance(charger.registration)
+        self.rpc, self.hear, self._adopt = rpc, Hearing(rpc, charger_quirks), adopt
         self._metered: dict[tuple[int, int | None], Metered] = {}
+
+    def forget_sessions(self) -> None:
+        """What runs where has changed: read it anew."""
+        self._metered.clear()
 
     def handlers(self) -> dict[str, Handler]:
         """Action → what to do with its payload."""
+        return self.acceptance.guarded(self._handlers())
+
+    def _handlers(self) -> dict[str, Handler]:
         return {
             "BootNotification": self.boot_notification,
             "Heartbeat": self.heartbeat,
@@ -53,9 +85,13 @@ class V16:
             "StartTransaction": self.start_transaction,
             "MeterValues": self.meter_values,
             "StopTransaction": self.stop_transaction,
+            "SecurityEventNotification": self.security_event_notification,
+            "SignCertificate": self.sign_certificate,
             "DataTransfer": self.data_transfer,
             "DiagnosticsStatusNotification": self.diagnostics_status_notification,
             "FirmwareStatusNotification": self.firmware_status_notification,
+            "SignedFirmwareStatusNotification": self.signed_firmware_status_notification,
+            "LogStatusNotification": self.log_status_notification,
         }
 
     # --- from the charger ---
@@ -64,8 +100,9 @@ class V16:
         details = {
             ours: str(payload[theirs]) for theirs, ours in _BOOT_DETAILS.items() if payload.get(theirs)
         }
-        charger = await in_db(charger_services.boot, charger_id=self.charger_id, details=details)
-        self.registration = charger.registration
+        charger, self.hear.quirks = await in_db(_boot, charger_id=self.charger_id, details=details)
+        self._adopt(self.hear.quirks)
+        self.acceptance.registration = charger.registration
         self._metered.clear()
         return {
             "status": charger.registration,
@@ -77,35 +114,43 @@ class V16:
         return {"currentTime": now_text()}
 
     async def status_notification(self, payload: dict[str, Any]) -> dict[str, Any]:
-        error_code = payload["errorCode"]
+        error_code = _text(payload.get("errorCode"))[:MAX_ERROR_CODE]
         await in_db(
             _record_status,
             charger_id=self.charger_id,
-            number=payload["connectorId"],
-            status=payload["status"],
+            number=_integer(payload.get("connectorId")) or 0,
+            status=_text(payload["status"])[:MAX_STATUS],
             error_code="" if error_code == "NoError" else error_code,
-            info=payload.get("info", ""),
-            vendor_error_code=payload.get("vendorErrorCode", ""),
-            reported_at=parsed(payload.get("timestamp")),
+            info=str(payload.get("info") or ""),
+            vendor_error_code=str(payload.get("vendorErrorCode") or ""),
+            reported_at=self.hear.time(payload.get("timestamp")),
         )
         return {}
 
     async def authorize(self, payload: dict[str, Any]) -> dict[str, Any]:
-        status = await in_db(_authorize, self.charger_id, _text(payload.get("idTag")))
-        return {"idTagInfo": {"status": status}}
+        return {"idTagInfo": await in_db(_authorize, self.charger_id, self.hear.tag(payload.get("idTag")))}
 
     async def start_transaction(self, payload: dict[str, Any]) -> dict[str, Any]:
         reported = _text(payload.get("timestamp"))
+        connector, meter_start_wh = (
+            _integer(payload.get("connectorId")),
+            self.hear.energy(payload.get("meterStart")),
+        )
         started = await in_db(
             ledger.start_session,
             charger_id=self.charger_id,
-            connector_number=_integer(payload.get("connectorId")),
-            id_tag=_text(payload.get("idTag")),
-            meter_start_wh=_integer(payload.get("meterStart")),
-            reported_at=parsed(reported),
+            connector_number=connector,
+            id_tag=self.hear.tag(payload.get("idTag")),
+            meter_start_wh=meter_start_wh,
+            reported_at=self.hear.time(reported),
             reported=reported,
+            frame=self.rpc.frame,
+            reservation_id=_integer(payload.get("reservationId")),
         )
         self._metered.clear()
+        self.hear.began(connector, started.session.transaction_id, meter_start_wh)
+        if self.hear.quirks.start_answer_delay_s:  # it is stored: only its answer waits
+            await asyncio.sleep(self.hear.quirks.start_answer_delay_s)
         return {
             "transactionId": started.session.transaction_id,
             "idTagInfo": {"status": started.id_tag_status},
@@ -113,54 +158,107 @@ class V16:
 
     async def meter_values(self, payload: dict[str, Any]) -> dict[str, Any]:
         # Taken out, so that the frame does not keep what is read already while we wait for the commit.
-        readings = readings_from(payload.pop("meterValue", None), received_at=utcnow())
+        readings = self.hear.readings(payload.pop("meterValue", None), received_at=utcnow())
         if readings:
-            where = _integer(payload.get("connectorId")) or 0, _integer(payload.get("transactionId"))
+            where = _integer(payload.get("connectorId")) or 0, _transaction_id(payload.get("transactionId"))
             metered = self._metered.get(where)
-            if metered is None:
+            if is_first := metered is None:
                 metered = await in_db(
                     metering.metered,
                     charger_id=self.charger_id,
                     connector_number=max(0, min(where[0], 32_767)),
                     transaction_id=where[1],
+                    frame=self.rpc.frame,
                 )
+                # Told with its number and without: one session has one last good register.
+                metered = next((each for each in self._metered.values() if each.is_same(metered)), metered)
                 if len(self._metered) > 2 * charger_services.MAX_CONNECTORS:
                     self._metered.clear()
                 self._metered[where] = metered
+            readings = self.hear.of_session(readings, metered, is_first=is_first)
             await writer().add(Metering(metered, readings))
+            if metered.has_ended:
+                await in_db(ledger.recount_ended, charger_id=self.charger_id, session_id=metered.session_id)
         return {}
 
     async def stop_transaction(self, payload: dict[str, Any]) -> dict[str, Any]:
         reported = _text(payload.get("timestamp"))
-        id_tag = _text(payload.get("idTag"))
+        id_tag = self.hear.tag(payload.get("idTag"))
+        transaction_id, meter_stop_wh = (
+            _transaction_id(payload.get("transactionId")),
+            self.hear.energy(payload.get("meterStop")),
+        )
         tag_status = await in_db(
             _stop_session,
+            counts_per_session=self.hear.quirks.counts_per_session,
             charger_id=self.charger_id,
-            transaction_id=_integer(payload.get("transactionId")),
-            meter_stop_wh=_integer(payload.get("meterStop")),
-            reported_at=parsed(reported),
+            transaction_id=transaction_id,
+            meter_stop_wh=meter_stop_wh,
+            reported_at=self.hear.time(reported),
             reported=reported,
             reason=_text(payload.get("reason")) or "Local",
             id_tag=id_tag,
-            readings=readings_from(payload.get("transactionData"), received_at=utcnow()),
+            readings=self.hear.readings(payload.get("transactionData"), received_at=utcnow()),
+            frame=self.rpc.frame,
         )
         self._metered.clear()
+        self.hear.ended(transaction_id, meter_stop_wh)
         return {"idTagInfo": {"status": tag_status}} if tag_status else {}
 
     async def data_transfer(self, payload: dict[str, Any]) -> dict[str, Any]:
-        return {"status": "UnknownVendorId"}
+        return await data_transfer.answer(charger_id=self.charger_id, payload=payload)
 
     async def diagnostics_status_notification(self, payload: dict[str, Any]) -> dict[str, Any]:
         await in_db(
-            charger_services.record_diagnostics_status, charger_id=self.charger_id, status=payload["status"]
+            log_uploads.record_diagnostics_status,
+            charger_id=self.charger_id,
+            status=_text(payload.get("status")),
         )
         return {}
 
     async def firmware_status_notification(self, payload: dict[str, Any]) -> dict[str, Any]:
+        await in_db(firmware.record_status, charger_id=self.charger_id, status=_text(payload.get("status")))
+        return {}
+
+    async def signed_firmware_status_notification(self, payload: dict[str, Any]) -> dict[str, Any]:
         await in_db(
-            charger_services.record_firmware_status, charger_id=self.charger_id, status=payload["status"]
+            firmware.record_status,
+            charger_id=self.charger_id,
+            status=_text(payload.get("status")),
+            request_id=_integer(payload.get("requestId")),
         )
         return {}
+
+    async def log_status_notification(self, payload: dict[str, Any]) -> dict[str, Any]:
+        await in_db(
+            log_uploads.record_log_status,
+            charger_id=self.charger_id,
+            status=_text(payload.get("status")),
+            request_id=_integer(payload.get("requestId")),
+        )
+        return {}
+
+    async def security_event_notification(self, payload: dict[str, Any]) -> dict[str, Any]:
+        await in_db(
+            security.record_event,
+            charger_id=self.charger_id,
+            kind=payload["type"],
+            tech_info=str(payload.get("techInfo") or ""),
+            occurred_at=self.hear.time(payload.get("timestamp")),
+        )
+        return {}
+
+    async def sign_certificate(self, payload: dict[str, Any]) -> dict[str, Any]:
+        taken = await in_db(certificates.request, charger_id=self.charger_id, csr=str(payload["csr"]))
+        return {"status": "Accepted" if taken else "Rejected"}
+
+
+def _transaction_id(value: Any) -> int | None:
+    """A transaction's number; one too large to be ours stays one that is not (E25)."""
+    number = _integer(value)
+    if number is None and type(value) is int:
+        return NOT_OURS if value > 0 else -1
+    return number
 
 
 def _record_status(*, charger_id: int, number: int, status: str, **details: Any) -> None:
@@ -172,11 +270,20 @@ def _record_status(*, charger_id: int, number: int, status: str, **details: Any)
         )
 
 
-def _stop_session(*, id_tag: str, **facts: Any) -> str:
+def _boot(*, charger_id: int, details: dict[str, str]) -> tuple[Charger, Quirks]:
+    charger = charger_services.boot(charger_id=charger_id, details=details)
+    return charger, quirks.quirks_of(charger)
+
+
+def _stop_session(*, id_tag: str, counts_per_session: bool, **facts: Any) -> str:
     """Store the stop; returns what the charger may remember of the tag that ended it, empty without one.
 
     The transaction is over either way, but a charger keeps the answer in its cache (OCPP 1.6 §4.10).
     """
+    if counts_per_session:
+        named = ("charger_id", "transaction_id", "reported", "meter_stop_wh", "readings")
+        lifted = registers.lifted_stop(**{name: facts[name] for name in named})
+        facts["meter_stop_wh"], facts["readings"] = lifted
     session = ledger.stop_session(id_tag=id_tag, **facts)
     tag = id_tags.normalised(id_tag)
     if not tag:
@@ -185,19 +292,9 @@ def _stop_session(*, id_tag: str, **facts: Any) -> str:
     return id_tags.ACCEPTED if is_ours else id_tags.judge(tag).status
 
 
-def _authorize(charger_id: int, id_tag: str) -> str:
+def _authorize(charger_id: int, id_tag: str) -> dict[str, str]:
+    """The idTagInfo. Of a tag that may charge its parent too: by it a reserved connector knows its group (§5.13)."""
     tag = id_tags.normalised(id_tag)
-    return id_tags.ACCEPTED if services.awaits_tag(charger_id, tag) else id_tags.judge(tag).status
-
-
-def _integer(value: Any) -> int | None:
-    """A whole number from a number or its text; None from anything else."""
-    try:
-        number = round(float(value))
-    except (TypeError, ValueError, OverflowError):
-        return None
-    return number if abs(number) < 2**62 else None
-
-
-def _text(value: Any) -> str:
-    return value[:64] if isinstance(value, str) else ""
+    if services.awaits_tag(charger_id, tag):
+        return {"status": id_tags.ACCEPTED}
+    return id_tags.judge(tag).info

@@ -7,7 +7,7 @@ from django_filters import rest_framework as filters  # type: ignore[import-unty
 from rest_framework.filters import OrderingFilter
 from rest_framework.request import Request
 
-from chargers.models import Charger, Command, Station
+from chargers.models import Charger, Station
 from gateway.resources.rows import of_word
 from gateway.resources.serializers import WORDS
 from sessions.models import ChargingSession, MeterReading
@@ -76,17 +76,3 @@ class MeterValueFilter(filters.FilterSet):
     class Meta:
         model = MeterReading
         fields = ["measured_after", "measured_before"]
-
-
-class CommandFilter(filters.FilterSet):
-    charger = filters.CharFilter(field_name="charger__identity", help_text="A charger's OCPP identity")
-    status = filters.MultipleChoiceFilter(
-        choices=Command.Status.choices, help_text="May be given more than once"
-    )
-    action = filters.CharFilter()
-    created_after = filters.IsoDateTimeFilter(field_name="created_at", lookup_expr="gte")
-    created_before = filters.IsoDateTimeFilter(field_name="created_at", lookup_expr="lt")
-
-    class Meta:
-        model = Command
-        fields = ["charger", "status", "action", "created_after", "created_before"]

@@ -6,10 +6,10 @@ from django.db.models import Case, CharField, Exists, OuterRef, Prefetch, Q, Que
 from django.db.models import prefetch_related_objects as load
 
 from chargers.availability import IN_USE, OUT_OF_SERVICE
-from chargers.models import Charger, Command, Connector, ConnectorStatus, Station
+from chargers.models import Charger, Connector, ConnectorStatus, Station
 from sessions import pricing, queries
 from sessions.models import ChargingSession, MeterReading
-from sessions.readings import Reading, energy_delivered_wh, newest
+from sessions.readings import Reading, energy_delivered_wh
 
 # Chargers spread energy, power and SoC over a few readings; the newest of each is within these.
 RECENT = 6
@@ -35,10 +35,6 @@ def sessions_for(user: Any) -> QuerySet[ChargingSession]:
     """All of them for operators, their own for drivers."""
     sessions = queries.with_relations(ChargingSession.objects.all())
     return sessions if user.is_staff else sessions.filter(user_id=user.pk)
-
-
-def commands() -> QuerySet[Command]:
-    return Command.objects.select_related("charger")
 
 
 def of_word(chargers: QuerySet[Charger], word: str) -> QuerySet[Charger]:
@@ -85,7 +81,7 @@ def _figures(session: ChargingSession) -> Figures:
     seconds = queries.duration_s(session)
     if session.status not in ChargingSession.RUNNING:
         return Figures(None, session.energy_wh, session.cost, seconds)
-    reading = newest(queries.as_reading(row) for row in session.recent_readings)  # type: ignore[attr-defined]
+    reading = queries.newest_of(session, session.recent_readings)  # type: ignore[attr-defined]
     register = reading.energy_wh if reading else None
     energy = energy_delivered_wh(meter_start_wh=session.meter_start_wh, register_wh=register)
     cost = pricing.cost(session.price, energy_wh=energy, duration_s=seconds)

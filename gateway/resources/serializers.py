@@ -8,7 +8,7 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from chargers.availability import availability, listed_station
-from chargers.models import Charger, Command, Connector, Station
+from chargers.models import Charger, Connector, Station
 from gateway.resources.rows import Figures, figures_of
 from sessions.models import ChargingSession, MeterReading
 from sessions.readings import energy_delivered_wh, kwh
@@ -33,7 +33,7 @@ class RowSerializer(serializers.ModelSerializer[Any]):
 
     def build_standard_field(self, field_name: str, model_field: Any) -> tuple[Any, dict[str, Any]]:
         field, options = super().build_standard_field(field_name, model_field)
-        if isinstance(model_field, models.CharField) and model_field.blank:
+        if isinstance(model_field, models.CharField | models.TextField) and model_field.blank:
             options.pop("allow_blank", None)
             options["allow_null"] = True
         return field, options
@@ -307,33 +307,8 @@ class MeterValueSerializer(RowSerializer):
 
     def get_energy_wh(self, reading: MeterReading) -> int | None:
         start = self.context["session"].meter_start_wh
-        return energy_delivered_wh(meter_start_wh=start, register_wh=reading.energy_wh)
+        register = None if reading.is_suspect else reading.energy_wh
+        return energy_delivered_wh(meter_start_wh=start, register_wh=register)
 
     def get_energy_kwh(self, reading: MeterReading) -> float | None:
         return kwh(self.get_energy_wh(reading))
-
-
-class CommandSerializer(RowSerializer):
-    """Something asked of a charger. `id` is the OCPP CALL's message id; `answer` the charger's own."""
-
-    charger_id = serializers.CharField(source="charger.identity", read_only=True)
-    requested_by = serializers.IntegerField(
-        source="requested_by_id", read_only=True, allow_null=True, help_text="A user's id"
-    )
-
-    class Meta:
-        model = Command
-        fields = [
-            "id",
-            "charger_id",
-            "action",
-            "params",
-            "status",
-            "answer",
-            "error",
-            "requested_by",
-            "created_at",
-            "sent_at",
-            "finished_at",
-        ]
-        read_only_fields = fields

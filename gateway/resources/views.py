@@ -62,7 +62,8 @@ class Chargers(Resource):
         return rows.chargers_for(self.request.user)
 
     def get_object(self) -> Any:
-        self.kwargs["charger_id"] = identity_in(self.request, after="/chargers/")
+        behind = 1 if self.action == "status" else 0
+        self.kwargs["charger_id"] = identity_in(self.request, after="/chargers/", behind=behind)
         return super().get_object()
 
     @extend_schema(
@@ -122,17 +123,3 @@ class MeterValues(ListAPIView[MeterReading]):
     def get_serializer_context(self) -> dict[str, Any]:
         context = super().get_serializer_context()
         return context if getattr(self, "swagger_fake_view", False) else {**context, "session": self.session}
-
-
-@documented("operators", serializers.CommandSerializer, operators=True)
-class Commands(Resource):
-    """What was asked of chargers, the newest first; for operators."""
-
-    permission_classes = [IsAdminUser]
-    serializer_class = serializers.CommandSerializer
-    filterset_class = filters.CommandFilter
-    ordering_fields = ["created_at", "finished_at"]
-    ordering = ["-created_at"]
-
-    def get_queryset(self) -> Any:
-        return rows.commands()

@@ -1,5 +1,25 @@
-"""The operators' pages of sessions, readings, id tags and tariffs."""
+"""The operators' pages of sessions, readings, id tags, local lists, reservations and tariffs."""
 
-from sessions.admin import id_tags, readings, sessions, tariffs
+from sessions.admin import (
+    charging_profiles,
+    id_tags,
+    limits,
+    local_lists,
+    queue,
+    readings,
+    reservations,
+    sessions,
+    tariffs,
+)
 
-__all__ = ["id_tags", "readings", "sessions", "tariffs"]
+__all__ = [
+    "charging_profiles",
+    "id_tags",
+    "limits",
+    "local_lists",
+    "queue",
+    "readings",
+    "reservations",
+    "sessions",
+    "tariffs",
+]

@@ -4,7 +4,8 @@ from decimal import Decimal
 
 from django.utils.html import format_html
 
-from chargers.admin.columns import NOTHING
+from chargers.admin.columns import NOTHING, badge, joined
+from sessions.models import MeterReading
 from sessions.pricing import smallest_unit
 from sessions.readings import kwh
 
@@ -16,6 +17,12 @@ def _number(text: str) -> str:
 def energy(energy_wh: int | None) -> str:
     value = kwh(energy_wh)
     return NOTHING if value is None else _number(f"{value:.3f} kWh")
+
+
+def register(reading: MeterReading) -> str:
+    """As the meter told it, marked where it cannot be right."""
+    told = energy(reading.energy_wh)
+    return joined(told, badge("", "suspect", tone="bad")) if reading.is_suspect else told
 
 
 def power(power_w: float | None) -> str:

@@ -22,6 +22,7 @@ class MeterReadingAdmin(Facts):
         narrowed(ChargingSession, "session", title="session"),
         ("received_at", admin.DateFieldListFilter),
         ("session", admin.EmptyFieldListFilter),
+        "is_suspect",
     )
     list_select_related = ("charger", "session")
     search_fields = ("charger__identity",)
@@ -61,7 +62,7 @@ class MeterReadingAdmin(Facts):
 
     @admin.display(description="register", ordering="energy_wh")
     def register(self, reading: MeterReading) -> str:
-        return figures.energy(reading.energy_wh)
+        return figures.register(reading)
 
     @admin.display(description="power", ordering="power_w")
     def power(self, reading: MeterReading) -> str:

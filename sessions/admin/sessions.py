@@ -1,6 +1,9 @@
-"""The page of sessions. They are facts, and some are billed: all an operator can do to one is to have it stopped."""
+"""The page of sessions. They are facts, and some are billed: an operator can have one stopped, and decide about odd
+ones; a decision stands beside the facts.
+"""
 
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, ClassVar
 
 from django.contrib import admin, messages
 from django.contrib.auth import get_user_model
@@ -26,7 +29,8 @@ from chargers.errors import DomainError
 from chargers.events import utcnow
 from chargers.models import Charger, Command, Connector, Station
 from sessions import pricing, services
-from sessions.admin import figures
+from sessions.admin import figures, limits, reviews
+from sessions.admin.timeline import timeline
 from sessions.errors import NoActiveSession
 from sessions.models import ChargingSession, MeterReading
 from sessions.queries import duration_s
@@ -116,12 +120,12 @@ def remote_stop(
 
 @admin.register(ChargingSession)
 class ChargingSessionAdmin(Facts):
-    actions = (remote_stop,)
-    list_display = (
+    actions: Sequence[Any] = (remote_stop, limits.limit_sessions, limits.clear_sessions, *reviews.ACTIONS)
+    list_display: tuple[Any, ...] = (
         *("__str__", "badge", "where", "who", "energy", "bill", "duration", "begun_minute"),
-        *("end", "flag_badges"),
+        *("end", "flag_badges", "review_badge"),
     )
-    list_filter = (
+    list_filter: ClassVar[tuple[Any, ...]] = (
         narrowed(Charger, "charger"),
         narrowed(Connector, "connector"),
         narrowed(Station, "station", lookup="charger__station"),
@@ -131,6 +135,7 @@ class ChargingSessionAdmin(Facts):
         Tag,
         Open,
         "status",
+        "review",
         Flagged,
         Begun,
         ("started_at", admin.DateFieldListFilter),
@@ -149,18 +154,20 @@ class ChargingSessionAdmin(Facts):
             "Course",
             {"fields": ("requested", "begun", "stopped", "end", "start_command_link", "stop_command_link")},
         ),
-        ("Meter", {"fields": ("meter", "latest_readings")}),
+        ("Review", {"fields": ("review_badge", "oddities", "decisions")}),
+        ("Meter", {"fields": ("meter", "latest_readings", "limits_link")}),
         ("Price agreed at the start", {"fields": ("prices",)}),
         (
             "As the charger told it",
             {"fields": ("transaction_id", "tag", "start_reported", "stop_reported", "created", "updated")},
         ),
+        ("Timeline", {"fields": ("timeline",)}),
     )
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[ChargingSession]:
         """With the register's newest value, of running sessions only: a look into an index, not a query per row."""
         newest = MeterReading.objects.filter(session=OuterRef("pk")).order_by("-measured_at", "-pk")
-        registers = newest.filter(energy_wh__isnull=False).values("energy_wh")[:1]
+        registers = newest.filter(energy_wh__isnull=False, is_suspect=False).values("energy_wh")[:1]
         now = Value(utcnow())
         return (
             super()
@@ -188,13 +195,20 @@ class ChargingSessionAdmin(Facts):
         form_url: str = "",
         extra_context: dict[str, Any] | None = None,
     ) -> HttpResponse:
-        may_stop = (
-            self.has_send_command_permission(request)
-            and ChargingSession.objects.filter(pk=object_id, status__in=ChargingSession.OPEN).exists()
-        )
-        return super().change_view(
-            request, object_id, form_url, {**(extra_context or {}), "may_stop": may_stop}
-        )
+        session = self.get_object(request, object_id)
+        is_open = session is not None and session.is_open
+        may_decide = session is not None and self.has_decide_permission(request)
+        buttons = {
+            "may_stop": is_open and self.has_send_command_permission(request),
+            "may_close": may_decide and session is not None and session.status in RUNNING,
+            "may_accept": may_decide and not is_open and session is not None and session.review == "waiting",
+            "may_correct": may_decide and session is not None and session.status == "completed",
+        }
+        return super().change_view(request, object_id, form_url, {**(extra_context or {}), **buttons})
+
+    def has_decide_permission(self, request: HttpRequest) -> bool:
+        """Asked by Django for actions that name `decide` among their permissions."""
+        return request.user.has_perm(reviews.PERMISSION)
 
     def summary(self, session: ChargingSession) -> str:
         return columns.links(
@@ -255,7 +269,23 @@ class ChargingSessionAdmin(Facts):
             or columns.NOTHING
         )
 
+    @admin.display(description="review", ordering="review")
+    def review_badge(self, session: ChargingSession) -> str:
+        return reviews.review_badge(session)
+
     # --- on its page only ---
+
+    @admin.display(description="what is odd")
+    def oddities(self, session: ChargingSession) -> str:
+        return reviews.oddities(session)
+
+    @admin.display(description="decisions")
+    def decisions(self, session: ChargingSession) -> str:
+        return reviews.decisions(session)
+
+    @admin.display(description="by time")
+    def timeline(self, session: ChargingSession) -> str:
+        return timeline(session)
 
     @admin.display(description="power")
     def power(self, session: ChargingSession) -> str:
@@ -290,7 +320,7 @@ class ChargingSessionAdmin(Facts):
         rows = [
             [
                 columns.moment(row.measured_at),
-                figures.energy(row.energy_wh),
+                figures.register(row),
                 figures.power(row.power_w),
                 figures.quantity(row.current_a, "A"),
                 figures.quantity(row.voltage_v, "V"),
@@ -304,6 +334,10 @@ class ChargingSessionAdmin(Facts):
         return columns.joined(
             table, columns.to_list("charging.meterreading", "All readings", session=session.pk)
         )
+
+    @admin.display(description="limits")
+    def limits_link(self, session: ChargingSession) -> str:
+        return columns.to_list("charging.chargingprofile", "Set for this charge", session=session.pk)
 
     @admin.display(description="prices")
     def prices(self, session: ChargingSession) -> str:

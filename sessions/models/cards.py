@@ -35,8 +35,8 @@ class IdTag(models.Model):
 class LocalList(models.Model):
     """The id tags a charger knows by heart (SendLocalList), for when it is offline.
 
-    `entries` maps a tag to its idTagInfo as the charger last accepted it; what differs from the id tags of
-    now is what a differential update sends. `version` only grows (E42).
+    `entries` maps a tag to its idTagInfo as the charger last accepted it, under `held_version`; what differs
+    from the id tags of now is what a differential update sends. `version` only grows (E42).
     """
 
     class State(models.TextChoices):
@@ -52,9 +52,19 @@ class LocalList(models.Model):
     reported_version = models.IntegerField(
         null=True, blank=True, help_text="As the charger said; -1: it has no local lists"
     )
+    held_version = models.IntegerField(
+        null=True,
+        blank=True,
+        help_text="The one whose entries are below. Empty: what the charger has is unknown",
+    )
     state = models.CharField(max_length=11, choices=State.choices, default=State.UNKNOWN)
     detail = models.CharField(max_length=255, blank=True)
     entries = models.JSONField(default=dict, blank=True)
+    fingerprint = models.CharField(max_length=64, blank=True, help_text="Of the id tags it is in step with")
+    firmware_version = models.CharField(max_length=50, blank=True, help_text="Which has no local lists")
+    asked_at = models.DateTimeField(null=True, blank=True, help_text="When its version was last asked for")
+    failures = models.PositiveSmallIntegerField(default=0, help_text="One after the other")
+    retry_at = models.DateTimeField(null=True, blank=True)
     command = models.ForeignKey(Command, models.SET_NULL, null=True, blank=True, related_name="+")
     updated_at = models.DateTimeField(auto_now=True)
 
@@ -102,6 +112,7 @@ class Reservation(models.Model):
     expires_at = models.DateTimeField()
     state = models.CharField(max_length=9, choices=State.choices, default=State.REQUESTED)
     detail = models.CharField(max_length=255, blank=True, help_text="In words: why it ended")
+    kept_at = models.DateTimeField(null=True, blank=True, help_text="When the connector said so: Reserved")
     session = models.OneToOneField(
         "charging.ChargingSession", models.SET_NULL, null=True, blank=True, related_name="reservation"
     )
@@ -118,6 +129,12 @@ class Reservation(models.Model):
 
     class Meta:
         ordering = ("-created_at", "-pk")
+        indexes = [
+            # What the sweep looks for, every few seconds: only the open ones are in this index.
+            models.Index(
+                fields=["expires_at"], name="reservation_open", condition=Q(state__in=("requested", "active"))
+            )
+        ]
         constraints = [
             models.UniqueConstraint(
                 fields=["connector"],

@@ -103,6 +103,8 @@ class ChargingSession(models.Model):
     start_reported = models.CharField(max_length=64, blank=True)
     stopped_at = models.DateTimeField(null=True, blank=True)
     stop_reported = models.CharField(max_length=64, blank=True)
+    # As judged when it came; a person's correction changes `stopped_at` and not this. Empty: no stop was ever told.
+    stop_told_at = models.DateTimeField(null=True, blank=True, editable=False)
     stop_reason = models.CharField(max_length=40, blank=True)
     meter_start_wh = models.BigIntegerField(null=True, blank=True)
     meter_stop_wh = models.BigIntegerField(null=True, blank=True)
@@ -195,6 +197,15 @@ class ChargingSession(models.Model):
         """Something is odd. sessions.oddities says why in words, and keeps the frame."""
         if flag not in self.flags:
             self.flags = [*self.flags, flag]
+
+
+class WaitingSession(ChargingSession):
+    """A session as a line of the reconcile queue: something about it is odd, and nobody has decided yet."""
+
+    class Meta:
+        proxy = True
+        verbose_name = "session to review"
+        verbose_name_plural = "sessions to review"
 
 
 class MeterReading(models.Model):

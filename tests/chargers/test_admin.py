@@ -54,6 +54,7 @@ def save(client: Client, charger: Charger, **changes: Any) -> Any:
         "identity": charger.identity,
         "station": charger.station_id or "",
         "registration": charger.registration,
+        "security_profile": charger.security_profile,
         "connectors-TOTAL_FORMS": 0,
         "connectors-INITIAL_FORMS": 0,
     }
@@ -181,11 +182,11 @@ def test_facts_are_not_added_changed_or_deleted_by_hand(make: Callable[[], Any])
 
 def test_password_is_stored_as_hash_and_never_shown() -> None:
     charger, client = make_charger(), operator()
-    save(client, charger, new_password="correct horse")
-    assert passwords.matches(b"correct horse", charger.password_hash)
+    save(client, charger, new_password="correct horse battery")
+    assert passwords.matches(b"correct horse battery", charger.password_hash)
     text = text_of(client.get(page_of(charger)))
     assert "A password is set" in text
-    assert "correct horse" not in text
+    assert "correct horse battery" not in text
     assert charger.password_hash not in text
 
 
@@ -199,10 +200,11 @@ def test_password_in_hexadecimal_is_the_bytes_it_stands_for() -> None:
 @pytest.mark.parametrize(
     ("fields", "complaint"),
     [
-        ({"new_password": "1234567"}, "Too short"),
-        ({"new_password": "ff" * 7, "is_hexadecimal": "on"}, "Too short"),
+        ({"new_password": "x" * 15}, "Too short"),
+        ({"new_password": "x" * 41}, "Too long"),
+        ({"new_password": "ff" * 15, "is_hexadecimal": "on"}, "Too short"),
         ({"new_password": "not hex at all", "is_hexadecimal": "on"}, "hexadecimal digits"),
-        ({"new_password": "long enough", "clear_password": "on"}, "not both"),
+        ({"new_password": "it is long enough", "clear_password": "on"}, "not both"),
     ],
 )
 def test_password_that_will_not_do_is_refused(fields: dict[str, str], complaint: str) -> None:
@@ -223,7 +225,7 @@ def test_saving_writes_only_what_the_form_changed() -> None:
     """The charger's socket writes the same row at any moment: an older copy must not bring back its channel."""
     charger = make_online_charger()
     with CaptureQueriesContext(connection) as queries:
-        save(operator(), charger, new_password="long enough", station=make_station().pk)
+        save(operator(), charger, new_password="it is long enough", station=make_station().pk)
     updates = [q["sql"] for q in queries if q["sql"].startswith('UPDATE "chargers_charger"')]
     assert len(updates) == 1
     assert "channel_name" not in updates[0].partition("WHERE")[0]
@@ -265,9 +267,15 @@ def test_added_charger_is_announced(
     with django_capture_on_commit_callbacks(execute=True):
         operator().post(
             f"{list_of(Charger)}add/",
-            {"identity": identity, "registration": "Accepted", "station": "", "new_password": "long enough"},
+            {
+                "identity": identity,
+                "registration": "Accepted",
+                "security_profile": "0",
+                "station": "",
+                "new_password": "it is long enough",
+            },
         )
-    assert passwords.matches(b"long enough", Charger.objects.get(identity=identity).password_hash)
+    assert passwords.matches(b"it is long enough", Charger.objects.get(identity=identity).password_hash)
     (event,) = heard(published, "charger_list_update")
     assert (event["action"], event["data"]["chargers"][0]["chargers"][0]["charger_id"]) == ("added", identity)
 
@@ -277,7 +285,8 @@ def test_pending_charger_added_by_hand_is_not_announced(
 ) -> None:
     with django_capture_on_commit_callbacks(execute=True):
         operator().post(
-            f"{list_of(Charger)}add/", {"identity": unique("CP"), "registration": "Pending", "station": ""}
+            f"{list_of(Charger)}add/",
+            {"identity": unique("CP"), "registration": "Pending", "security_profile": "0", "station": ""},
         )
     assert published == []
 
@@ -386,7 +395,7 @@ def test_registration_changed_in_the_form_means_the_same_as_the_action(
 ) -> None:
     charger = make_charger(registration=before)
     with django_capture_on_commit_callbacks(execute=True):
-        save(operator(), charger, registration=after, new_password="long enough")
+        save(operator(), charger, registration=after, new_password="it is long enough")
     assert charger.registration == after
     assert charger.password_hash
     assert {m["action"] for m in heard(published, "charger_list_update")} == {action}

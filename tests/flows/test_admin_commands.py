@@ -176,9 +176,14 @@ async def test_new_charger_is_let_in_with_the_password_it_was_given(site: Site) 
     admin, identity = await signed_in(site), unique("CP")
     await admin.get(f"{CHARGERS}add/")
     await admin.post(
-        f"{CHARGERS}add/", identity=identity, registration="Accepted", station="", new_password="right: one"
+        f"{CHARGERS}add/",
+        identity=identity,
+        registration="Accepted",
+        security_profile="0",
+        station="",
+        new_password="right: one, long enough",
     )
-    async with wire.charger(site.charger_url, identity, password="right: one") as point:
+    async with wire.charger(site.charger_url, identity, password="right: one, long enough") as point:
         assert (await point.boot())["status"] == "Accepted"
     assert Charger.objects.get(identity=identity).password_hash
 

@@ -382,7 +382,6 @@ async def test_a_stranger_waits_in_the_inbox_until_an_operator_accepts_it(
     identity, user = unique("STRANGER 1"), make_user()
     async with wire.charger(server.ws, identity) as point, wire.app(server.ws, token_of(user)) as app:
         assert (await point.boot())["status"] == "Pending"
-        await point.status(1)
         answer = await app.act("start_charging", {"charger_id": identity})
         assert (answer["success"], answer["code"]) == (False, "charger_pending")
         # One that lost its acceptance in mid-session is not stopped either.

@@ -6,14 +6,12 @@ The server is in this process, so that a test can send what no door offers yet; 
 import asyncio
 import uuid
 from collections.abc import AsyncIterator
-from contextlib import nullcontext
 from typing import Any
 
 import pytest
 
 from chargers.commands import send_command
 from chargers.models import Charger, Command
-from gateway import server as serving
 from gateway.ocpp.schemas import validator
 from gateway.ocpp.v16_commands import OUTGOING
 from sessions.models import ChargingSession
@@ -21,6 +19,7 @@ from tests import wire
 from tests.charge import at
 from tests.factories import make_charger, make_operator, token_of, unique
 from tests.gateway.ocpp.test_v16_commands import SPOKEN
+from tests.server_here import server_here
 from tests.wire import eventually
 
 WISHES: dict[str, dict[str, Any]] = {
@@ -44,28 +43,11 @@ for _always in ("get_configuration", "update_firmware", "get_diagnostics", "get_
     del REFUSES[_always]
 
 
-class Server(serving.Server):
-    """uvicorn in a test: the signals stay pytest's."""
-
-    def capture_signals(self) -> Any:
-        return nullcontext()
-
-
 @pytest.fixture(scope="module")
 async def here(committed: None) -> AsyncIterator[str]:
     """Where the server of this process listens."""
-    from django.conf import settings
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(settings, "COMMAND_TIMEOUT_S", 2)
-        listener = serving.listening_socket("127.0.0.1", 0)
-        started = asyncio.Event()
-        server = Server(serving.config(host="127.0.0.1", port=0), started.set)
-        task = asyncio.create_task(server.serve(sockets=[listener]))
-        await started.wait()
-        yield f"ws://127.0.0.1:{listener.getsockname()[1]}"
-        server.should_exit = True
-        await task
+    async with server_here(COMMAND_TIMEOUT_S=2) as url:
+        yield url
 
 
 @pytest.fixture
@@ -191,8 +173,18 @@ async def test_a_configuration_that_is_none_ends_the_command_all_the_same(
 async def test_a_word_that_ocpp_1_6_does_not_have_is_not_sent(point: wire.FakeCharger) -> None:
     command_id = send(point, "set_variables", variable="x")
     command = await ended(command_id)
-    assert command.status == "rejected"
-    assert command.error.startswith("NotImplemented")
+    assert (command.status, command.answer) == ("failed", None)
+    assert command.error == "not sent: set_variables is not part of OCPP 1.6"
+    await point.call("Heartbeat")
+    assert point.calls.empty()
+
+
+async def test_what_the_schema_forbids_is_not_sent(point: wire.FakeCharger) -> None:
+    """A row written by other means than the API: the charger has refused nothing."""
+    command_id = send(point, "reset", type="Warm")
+    command = await ended(command_id)
+    assert (command.status, command.answer) == ("failed", None)
+    assert command.error.startswith('not sent: type: "Warm" is not one of')
     await point.call("Heartbeat")
     assert point.calls.empty()
 

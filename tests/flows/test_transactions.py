@@ -2,14 +2,19 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 import pytest
+from django.db import connections
 
 from chargers.events import utcnow
 from chargers.models import Charger, Command
+from gateway.db import call_service
+from sessions import ledger
 from sessions.models import ChargingSession, MeterReading
 from tests import wire
 from tests.charge import Scene, at, begin, scene
@@ -408,6 +413,18 @@ async def test_a_new_start_supersedes_the_open_session_which_stays_billable(site
         assert session_of(new).status == "active"
 
 
+async def test_meter_values_of_a_session_ended_without_a_stop_still_count(site: Site) -> None:
+    """E29, E30"""
+    async with scene(site) as s:
+        charge = await begin(s)
+        await s.point.start(id_tag=unique("CARD"), meter=4100, at=at(1))
+        assert (await s.app.until(event="session_completed"))["data"]["energy_delivered"] is None
+        await s.point.meter(transaction=charge.transaction_id, at=at(), energy=4000)
+        assert (await s.app.until(event="session_completed"))["data"]["energy_delivered"] == 3.0
+        session = session_of(charge.transaction_id)
+        assert (session.status, session.energy_wh) == ("completed", 3000)
+
+
 async def test_meter_values_after_the_stop_are_kept_and_reopen_nothing(site: Site) -> None:
     """E30"""
     async with scene(site) as s:
@@ -617,7 +634,7 @@ async def test_a_start_called_off_before_it_was_sent_is_never_sent(site: Site) -
         await eventually(lambda: Command.objects.filter(charger=s.charger, status="queued").exists())
         assert (await s.app.act("stop_charging"))["success"] is True
         answer = [*told(s.app, request_id="tap")] or [await s.app.until(1, request_id="tap")]
-        assert answer[0]["data"]["success"] is False
+        assert (answer[0]["data"]["success"], answer[0]["data"]["code"]) == (False, "cancelled")
         await s.point.answer(first_id, {"status": "Accepted"})
         await answer_to(second)
         await s.point.call("Heartbeat")
@@ -691,3 +708,198 @@ async def test_what_came_with_a_stop_is_stored_with_the_session(site: Site) -> N
             "context", flat=True
         )
         assert list(contexts) == ["Transaction.Begin", "Transaction.End"]
+
+
+# --- registers that cannot be right ---
+
+
+async def test_live_energy_and_cost_neither_fall_nor_explode(site: Site) -> None:
+    """E38: what cannot be right is stored as suspect; the last good value stays"""
+    async with scene(site) as s:
+        make_tariff(stations=[s.charger.station], price_per_kwh="0.5")
+        charge = await begin(s, meter=1000)
+        shown = []
+        for second, energy in enumerate([3000, 90_000_000, 500, 3200]):
+            await s.point.meter(transaction=charge.transaction_id, at=at(second), energy=energy)
+            tick = (await s.app.until(event="meter_value"))["data"]
+            shown.append((tick["energy_delivered"], tick["cost"], tick["meter_value"]))
+            active = (await s.app.act("get_active_session"))["session"]
+            assert (active["energy_delivered"], active["cost"]) == shown[-1][:2]
+        assert shown == [(2.0, 1.0, 3000), (2.0, 1.0, 3000), (2.0, 1.0, 3000), (2.2, 1.1, 3200)]
+        session = session_of(charge.transaction_id)
+        suspect = session.readings.order_by("measured_at").values_list("is_suspect", flat=True)
+        assert list(suspect) == [False, True, True, False]
+        await s.point.stop(transaction=charge.transaction_id, meter=5000, at=at(10))
+        done = await s.app.until(event="session_completed")
+        assert (done["data"]["energy_delivered"], done["data"]["cost"]) == (4.0, 2.0)
+        session.refresh_from_db()
+        assert (session.flags, session.review) == ([], "")
+
+
+async def test_values_with_and_without_the_number_are_judged_as_one_meters(site: Site) -> None:
+    """E38: clock-aligned values name no transaction"""
+    async with scene(site) as s:
+        charge = await begin(s, meter=1000)
+        for second, (number, energy) in enumerate(
+            [(None, 2000), (charge.transaction_id, 5000), (None, 4000), (None, 6000)]
+        ):
+            await s.point.meter(transaction=number, at=at(second), energy=energy)
+            await s.app.until(event="meter_value")
+        rows = session_of(charge.transaction_id).readings.order_by("measured_at")
+        assert list(rows.values_list("is_suspect", flat=True)) == [False, False, True, False]
+
+
+async def test_a_stop_with_an_impossible_register_bills_the_readings_and_waits_for_a_person(
+    site: Site,
+) -> None:
+    """E38: with the charger's message, as it came"""
+    async with charger_of(site) as point:
+        transaction = await point.start(id_tag=unique("CARD"), meter=50_000, at=at(-60))
+        await point.meter(transaction=transaction, at=at(-30), energy=51_000)
+        await point.stop(transaction=transaction, meter=7, at=at(), reason="Local")
+        session = session_of(transaction)
+        assert (session.energy_wh, session.flags, session.review) == (1000, ["suspect"], "waiting")
+        oddity = session.oddities.get()
+        assert "from 50.000 kWh at the start to 0.007 kWh at the stop" in oddity.reason
+        assert '"StopTransaction"' in oddity.frame and '"meterStop":7' in oddity.frame
+
+
+# --- ends that were never told ---
+
+
+async def test_a_refused_stop_is_looked_into_and_a_free_connector_ends_the_session(site: Site) -> None:
+    """E35"""
+    async with scene(site) as s:
+        charge = await begin(s)
+        await s.point.meter(transaction=charge.transaction_id, at=at(), energy=3000)
+        await s.app.send({"action": "stop_charging", "request_id": "stop"})
+        message_id, _ = await s.point.asked("RemoteStopTransaction")
+        await s.point.answer(message_id, {"status": "Rejected"})
+        assert (await answer_to(s.app, "stop"))["code"] == "charger_rejected"
+        assert session_of(charge.transaction_id).status == "active"
+        assert await s.point.accepts("TriggerMessage") == {
+            "requestedMessage": "StatusNotification",
+            "connectorId": 1,
+        }
+        await s.point.status(1, "Available")
+        assert (await s.app.until(event="session_completed"))["data"]["energy_delivered"] == 2.0
+        await s.point.accepts("TriggerMessage")
+        session = session_of(charge.transaction_id)
+        assert (session.status, session.flags, session.review) == ("completed", ["lost_stop"], "waiting")
+        # Values that come all the same belong to it, and are no longer live.
+        s.app.passed.clear()
+        await s.point.meter(transaction=charge.transaction_id, at=at(), energy=3000)
+        await hush(s.app)
+        assert not told(s.app, event="meter_value")
+
+
+async def test_a_refused_stop_of_a_transaction_that_goes_on_ends_nothing(site: Site) -> None:
+    """E35"""
+    async with scene(site) as s:
+        charge = await begin(s)
+        await s.app.send({"action": "stop_charging", "request_id": "stop"})
+        message_id, _ = await s.point.asked("RemoteStopTransaction")
+        await s.point.answer(message_id, {"status": "Rejected"})
+        await answer_to(s.app, "stop")
+        await s.point.accepts("TriggerMessage")
+        await s.point.status(1, "Charging")
+        await s.point.accepts("TriggerMessage")
+        await s.point.meter(transaction=charge.transaction_id, at=at(), energy=3000)
+        assert (await s.app.until(event="meter_value"))["session_id"] == charge.session_id
+        assert session_of(charge.transaction_id).status == "active"
+
+
+async def test_a_hard_reset_that_lost_the_stop_ends_the_session_and_its_stop_amends_it(site: Site) -> None:
+    """E36: errata 3.36"""
+    async with scene(site) as s:
+        make_tariff(stations=[s.charger.station], price_per_kwh="0.5")
+        charge = await begin(s)
+        measured = utcnow().isoformat()
+        await s.point.meter(transaction=charge.transaction_id, at=measured, energy=3000)
+        async with wire.charger(site.charger_url, s.identity) as point:
+            await point.boot()
+            await point.status(1, "Available")
+            done = await s.app.until(event="session_completed")
+            assert (done["data"]["energy_delivered"], done["data"]["stop_reason"]) == (2.0, "PowerLoss")
+            session = session_of(charge.transaction_id)
+            assert session.stopped_at and session.stopped_at.isoformat() == measured
+            assert (session.flags, session.review) == (["power_loss"], "waiting")
+            await point.stop(transaction=charge.transaction_id, meter=3400, at=at(), reason="HardReset")
+            amended = await s.app.until(event="session_completed")
+            assert (amended["data"]["energy_delivered"], amended["data"]["cost"]) == (2.4, 1.2)
+            session.refresh_from_db()
+            assert (session.energy_wh, session.flags, session.review) == (2400, ["amended"], "")
+
+
+async def test_a_charger_that_only_reconnects_ends_nothing(site: Site) -> None:
+    """E36: without a BootNotification"""
+    async with scene(site) as s:
+        charge = await begin(s)
+        async with wire.charger(site.charger_url, s.identity) as point:
+            await point.status(1, "Available")
+            assert session_of(charge.transaction_id).status == "active"
+            await point.stop(transaction=charge.transaction_id, meter=3000, at=at())
+        session = session_of(charge.transaction_id)
+        assert (session.status, session.energy_wh, session.flags) == ("completed", 2000, [])
+
+
+async def test_a_charger_that_resumes_after_a_boot_goes_on(site: Site) -> None:
+    """E36"""
+    async with scene(site) as s:
+        charge = await begin(s)
+        async with wire.charger(site.charger_url, s.identity) as point:
+            await point.boot()
+            await point.status(1, "Charging")
+            await point.meter(transaction=charge.transaction_id, at=at(1), energy=3000)
+            assert (await s.app.until(event="meter_value"))["data"]["energy_delivered"] == 2.0
+            await point.status(1, "Available", timestamp=at(2))  # some say so before they tell the stop
+            await point.stop(transaction=charge.transaction_id, meter=3500, at=at(3))
+        session = session_of(charge.transaction_id)
+        assert (session.energy_wh, session.flags, session.review) == (2500, ["resumed"], "")
+
+
+# --- many at once ---
+
+
+def test_the_same_news_in_many_threads_is_one_session_and_connectors_do_not_mix(committed: None) -> None:
+    """E21, E23, E27: what the database holds to, whatever process hears it"""
+    charger = make_charger()
+    moment = utcnow()
+
+    def begin_at(number: int) -> int:
+        started = call_service(
+            ledger.start_session,
+            charger_id=charger.pk,
+            connector_number=number,
+            id_tag=f"CARD{number}",
+            meter_start_wh=1000 * number,
+            reported_at=moment,
+            reported="the same",
+        )
+        return started.session.pk
+
+    def end_of(number: int) -> int:
+        stopped = call_service(
+            ledger.stop_session,
+            charger_id=charger.pk,
+            transaction_id=numbers[number],
+            meter_stop_wh=1000 * number + 500,
+            reported_at=moment,
+            reported="the end",
+        )
+        return stopped.pk
+
+    def in_a_thread(work: Callable[[int], int], number: int) -> tuple[int, int]:
+        try:
+            return number, work(number)
+        finally:
+            connections.close_all()
+
+    with ThreadPoolExecutor(4) as pool:
+        begun = set(pool.map(partial(in_a_thread, begin_at), [1, 2] * 4))
+        numbers = dict(begun)
+        assert len(begun) == 2 and numbers[1] != numbers[2]
+        ended = set(pool.map(partial(in_a_thread, end_of), [1, 2] * 4))
+    assert ended == begun
+    rows = ChargingSession.objects.filter(charger=charger).values_list("energy_wh", "status")
+    assert list(rows) == [(500, "completed")] * 2

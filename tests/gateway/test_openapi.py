@@ -38,6 +38,24 @@ DOCUMENTED = {
     "/api/chargers/",
     "/api/chargers/{charger_id}/",
     "/api/chargers/{charger_id}/status",
+    *(
+        f"/api/chargers/{{charger_id}}/{name}/"
+        for name in (
+            "commands",
+            "transactions",
+            "transactions/{transaction_id}/close",
+            "reservations",
+            "charging-profiles",
+            "local-list",
+            "certificates",
+            "firmware-updates",
+            "log-uploads",
+            "security-events",
+            "configuration",
+            "breaches",
+            "ocpp-messages",
+        )
+    ),
     "/api/sessions/",
     "/api/sessions/{id}/",
     "/api/sessions/{id}/meter-values/",

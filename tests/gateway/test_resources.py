@@ -12,7 +12,7 @@ from django.test.utils import CaptureQueriesContext
 from rest_framework.test import APIClient
 
 from chargers.availability import availability
-from chargers.models import Charger, Command, Connector
+from chargers.models import Charger, Connector
 from gateway.resources.rows import of_word
 from sessions import queries
 from sessions.models import ChargingSession, MeterReading
@@ -78,10 +78,6 @@ def make_reading(session: ChargingSession, seconds: int, **values: Any) -> Meter
         digest=next(_digests),
         **values,
     )
-
-
-def make_command(charger: Charger, **fields: Any) -> Command:
-    return Command.objects.create(charger=charger, **{"action": "reset", **fields})
 
 
 # --- chargers ---
@@ -343,33 +339,6 @@ def test_meter_values_are_ordered_in_both_units() -> None:
     assert later == [second]
 
 
-# --- commands ---
-
-
-def test_commands_are_for_operators(driver: APIClient, operator: APIClient) -> None:
-    command = make_command(
-        make_charger(), params={"type": "Soft"}, status="accepted", answer={"status": "Accepted"}
-    )
-    detail = f"/api/commands/{command.pk}/"
-    for path in ("/api/commands/", detail):
-        assert status_of(driver, path) == (403, "forbidden")
-    row = get(operator, detail)
-    assert (row["id"], row["charger_id"]) == (str(command.pk), command.charger.identity)
-    assert (row["params"], row["answer"], row["error"]) == ({"type": "Soft"}, {"status": "Accepted"}, None)
-
-
-def test_commands_are_filtered_and_the_newest_comes_first(operator: APIClient) -> None:
-    charger = make_charger()
-    first, second = make_command(charger), make_command(charger, status="failed")
-    make_command(make_charger())
-    Command.objects.filter(pk=first.pk).update(created_at=STARTED_AT)
-    found = get(operator, "/api/commands/", charger=charger.identity)
-    assert ids(found) == [str(second.pk), str(first.pk)]
-    failed = get(operator, "/api/commands/", charger=charger.identity, status="failed")
-    assert ids(failed) == [str(second.pk)]
-    assert ids(get(operator, "/api/commands/", created_before="2025-01-30T00:00:00Z")) == [str(first.pk)]
-
-
 # --- all of them ---
 
 
@@ -404,10 +373,6 @@ def _grow_sessions() -> None:
             make_reading(session, seconds, energy_wh=1000 + seconds, soc_percent=40.0 + seconds)
 
 
-def _grow_commands() -> None:
-    make_command(make_charger(), requested_by=make_user())
-
-
 @pytest.mark.parametrize(
     ("path", "grow"),
     [
@@ -415,7 +380,6 @@ def _grow_commands() -> None:
         ("/api/chargers/", _grow_chargers),
         ("/api/chargers/?status=available&ordering=-last_seen_at", _grow_chargers),
         ("/api/sessions/", _grow_sessions),
-        ("/api/commands/", _grow_commands),
     ],
 )
 def test_page_costs_the_same_queries_however_long_it_is(

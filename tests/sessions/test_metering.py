@@ -8,6 +8,7 @@ import pytest
 from pytest_django import DjangoCaptureOnCommitCallbacks
 
 from chargers.events import user_group, utcnow
+from sessions import queries
 from sessions.metering import Metering, metered, record_readings, tick
 from sessions.models import MeterReading
 from sessions.readings import Reading
@@ -93,7 +94,9 @@ def test_values_after_the_end_are_stored_and_not_announced(
     django_capture_on_commit_callbacks: DjangoCaptureOnCommitCallbacks,
 ) -> None:
     """E30"""
-    session = make_session(user=make_user(), status="completed", stopped_at=utcnow())
+    at = utcnow()
+    ending = {"meter_stop_wh": 1600, "energy_wh": 600, "stop_reported": "now", "stop_told_at": at}
+    session = make_session(user=make_user(), status="completed", started_at=at, stopped_at=at, **ending)
     where = metered(charger_id=session.charger_id, connector_number=1, transaction_id=session.transaction_id)
     with django_capture_on_commit_callbacks(execute=True):
         record_readings([Metering(where, [reading(energy_wh=1500)])])
@@ -127,3 +130,43 @@ def test_time_remaining_is_told_once_the_pace_is_known() -> None:
     assert tick(where, [reading(soc_percent=40.0, at=start)]).data.time_remaining is None
     data = tick(where, [reading(soc_percent=60.0, at=start + timedelta(minutes=30))]).data
     assert (data.time_remaining, data.time_remaining_display) == (3600, "1hr 0min")
+
+
+@pytest.mark.parametrize(
+    ("minutes", "registers", "suspect"),
+    [
+        ([1, 2, 3], [2000, 1500, 2500], [False, True, False]),  # backwards
+        ([1, 2, 3], [2000, 90_000_000, 2500], [False, True, False]),  # a jump
+        ([1, 2, 3], [500, 600, 1500], [True, True, False]),  # below the start
+        ([1, 3, 2], [2000, 3000, 2500], [False, False, False]),  # out of order
+        ([1, 3, 2], [2000, 3000, 3500], [False, False, True]),
+        ([1, 600, 601], [2000, 3_000_000, 3_000_100], [False, False, False]),  # ten hours without a word
+    ],
+)
+def test_a_register_that_cannot_be_right_is_stored_as_suspect(
+    minutes: list[int], registers: list[int], suspect: list[bool]
+) -> None:
+    """E38: judged by the last good one, whichever process heard it"""
+    begun = utcnow() - timedelta(hours=12)
+    session = make_session(started_at=begun, meter_start_wh=1000)
+    for minute, energy_wh in zip(minutes, registers, strict=True):
+        where = metered(charger_id=session.charger_id, connector_number=1, transaction_id=session.pk)
+        value = reading(energy_wh=energy_wh, at=begun + timedelta(minutes=minute))
+        record_readings([Metering(where, [value])])
+        record_readings([Metering(where, [value])])  # the same again is judged the same
+    found = session.readings.order_by("pk").values_list("is_suspect", flat=True)
+    assert list(found) == suspect
+
+
+def test_after_nothing_but_suspect_registers_the_last_good_one_is_shown() -> None:
+    """E38: a register reset in mid-session"""
+    session = make_session(started_at=utcnow() - timedelta(hours=1), meter_start_wh=1000)
+    where = metered(charger_id=session.charger_id, connector_number=1, transaction_id=session.pk)
+    for number, energy_wh in enumerate([3000, *range(0, 100, 10)]):
+        at = utcnow() - timedelta(minutes=50 - number)
+        record_readings([Metering(where, [reading(energy_wh=energy_wh, at=at, power_w=float(number))])])
+    newest = queries.newest_reading(session)
+    assert newest is not None
+    assert (newest.energy_wh, newest.power_w) == (3000, 10.0)
+    state = queries.state_of(session)
+    assert (state.energy_delivered, state.power) == (2.0, 0.01)

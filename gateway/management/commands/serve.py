@@ -16,15 +16,20 @@ class Command(BaseCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--host", default=settings.HOST)
         parser.add_argument("--port", type=int, default=settings.PORT)
+        parser.add_argument(
+            "--tls-port", type=int, default=settings.TLS_PORT, help="with TLS_CERTIFICATE only"
+        )
 
-    def handle(self, *args: Any, host: str, port: int, **options: Any) -> None:
+    def handle(self, *args: Any, host: str, port: int, tls_port: int, **options: Any) -> None:
         self.check(display_num_errors=True)
         listener = listening_socket(host, port)
         port = listener.getsockname()[1]
+        with_tls = listening_socket(host, tls_port) if settings.TLS_CERTIFICATE else None
+        beside = f" and https://{host}:{with_tls.getsockname()[1]}/" if with_tls else ""
 
         def say() -> None:
-            self.stdout.write(f"evcharge listens on http://{host}:{port}/ (Ctrl-C ends it)")
+            self.stdout.write(f"evcharge listens on http://{host}:{port}/{beside} (Ctrl-C ends it)")
             self.stdout.flush()
 
         with suppress(KeyboardInterrupt):
-            Server(config(host=host, port=port), say).run(sockets=[listener])
+            Server(config(host=host, port=port), say, tls_listener=with_tls).run(sockets=[listener])

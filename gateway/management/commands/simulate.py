@@ -3,14 +3,17 @@
 import argparse
 import asyncio
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import datetime
+from pathlib import Path
 from typing import Any, TextIO, cast
 
-from django.core.management.base import BaseCommand
+from django.core.management.base import BaseCommand, CommandError, DjangoHelpFormatter
 from rich.console import Console
 from rich.text import Text
 
+from gateway.ocpp.simulated_books import Books
+from gateway.ocpp.simulated_faults import HAPPENINGS, MESSAGE_FAULTS, QUIRKS, Faults, rate, script
 from gateway.ocpp.simulated_line import Direction, decoded
 from gateway.ocpp.simulator import SimulatedCharger, dial, unwatched
 
@@ -19,6 +22,35 @@ PAUSE_S = 5.0
 
 ARROWS: dict[Direction, tuple[str, str]] = {"out": ("→", "cyan"), "in": ("←", "magenta")}
 OPPOSITE: dict[Direction, Direction] = {"out": "in", "in": "out"}
+
+
+def listed(title: str, kinds: Mapping[str, str]) -> str:
+    return f"{title}\n" + "".join(f"  {name:<20}{meaning}\n" for name, meaning in kinds.items())
+
+
+FAULTS_HELP = f"""\
+{listed("faults that spoil messages; the rate is their share:", MESSAGE_FAULTS)}
+{listed("happenings; the rate is the chance in each second of each charger:", HAPPENINGS)}
+{listed("quirks; the rate is the share of the chargers that have it:", QUIRKS)}
+a script has a line for each event: SECONDS CHARGER FAULT [ARGUMENT]
+  5   CP001  offline 10                    ten seconds without a connection
+  20  *      power_loss                    all chargers
+  30  CP00*  lost_answer StartTransaction  the next answer that fits; without ARGUMENT, of any action
+  60  CP001  clock_jump -7200              seconds; of register_jump it is Wh
+CHARGER is an identity or a pattern, ARGUMENT seconds for a happening or an action for a message fault, and what
+follows # is a comment. The same seed gives the same chance again.
+"""
+
+
+class Formatter(DjangoHelpFormatter, argparse.RawDescriptionHelpFormatter):
+    """Django's, with the epilog as it stands."""
+
+
+def fault(text: str) -> tuple[str, float]:
+    try:
+        return rate(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
 
 
 class Command(BaseCommand):
@@ -49,6 +81,21 @@ class Command(BaseCommand):
             default=10,
             help="how long that driver charges (divided by --speed)",
         )
+        add(
+            "--fault",
+            action="append",
+            type=fault,
+            metavar="NAME=RATE",
+            help="something that goes wrong, from 0 to 1; may be repeated. Below is what there is",
+        )
+        add("--script", type=Path, help="what goes wrong and when, a line each; the form is below")
+        add(
+            "--books",
+            type=Path,
+            help="append every transaction that truly happened to this file, as JSON lines",
+        )
+        parser.formatter_class = Formatter
+        parser.epilog = FAULTS_HELP
         add("--quiet", action="store_true", help="do not show the conversation")
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -68,6 +115,8 @@ class Command(BaseCommand):
             asyncio.run(simulate(console, options))
         except KeyboardInterrupt:
             console.print("ended")
+        except (OSError, ValueError) as error:  # the script is not there, or not readable
+            raise CommandError(str(error)) from error
         finally:
             log.removeHandler(notices)
 
@@ -75,6 +124,8 @@ class Command(BaseCommand):
 async def simulate(console: Console, options: dict[str, Any]) -> None:
     """Run all chargers, and their drivers if there are any, until cancelled."""
     on_frame = unwatched if options["quiet"] else Display(console).show
+    events = script(options["script"].read_text()) if options["script"] else []
+    rates, seed, books = dict(options["fault"] or ()), options["seed"], Books(options["books"])
     chargers = [
         SimulatedCharger(
             identity,
@@ -88,6 +139,8 @@ async def simulate(console: Console, options: dict[str, Any]) -> None:
             auto_plug_s=options["auto_plug"],
             auto_unplug_s=options["auto_unplug"],
             password=options["password"],
+            faults=Faults(identity, rates=rates, events=events, seed=seed),
+            books=books,
             on_frame=on_frame,
         )
         for identity in identities(options)

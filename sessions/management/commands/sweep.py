@@ -11,4 +11,4 @@ class Command(BaseCommand):
     help = "End commands, starts and presences that nobody will answer any more."
 
     def handle(self, *args: Any, **options: Any) -> None:
-        self.stdout.write(", ".join(f"{count} {what} ended" for what, count in sweep().items()))
+        self.stdout.write(", ".join(f"{what}: {count}" for what, count in sweep().items()))

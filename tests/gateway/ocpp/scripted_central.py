@@ -28,6 +28,7 @@ MOVES = {
     "SuspendedEV": "Available Charging SuspendedEVSE Finishing Unavailable Faulted",
     "SuspendedEVSE": "Available Charging SuspendedEV Finishing Unavailable Faulted",
     "Finishing": "Available Preparing Unavailable Faulted",
+    "Reserved": "Available Preparing Unavailable Faulted",
     "Unavailable": "Available Preparing Charging SuspendedEV SuspendedEVSE Faulted",
     "Faulted": "Available Preparing Charging SuspendedEV SuspendedEVSE Finishing Reserved Unavailable",
 }

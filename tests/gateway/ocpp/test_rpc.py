@@ -3,11 +3,15 @@
 import asyncio
 import json
 import uuid
+from collections.abc import Coroutine
 from typing import Any
 
+import orjson
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from gateway.ocpp.rpc import MAX_ID, REMEMBERED, CallError, CallTimeout, ConnectionLost, Rpc
+from gateway.ocpp.rpc import MAX_ID, REMEMBERED, CallError, CallTimeout, ConnectionLost, Recorder, Rpc
 
 
 class Line:
@@ -375,3 +379,195 @@ async def test_a_call_given_up_leaves_the_turn_to_the_next(line: Line) -> None:
     assert len(line.sent) == 2
     await line.receive([3, line.sent[1][1], {}])
     assert await second == {}
+
+
+# --- any frame at all ---
+
+WORDS = st.sampled_from(
+    ["Heartbeat", "StatusNotification", "StopTransaction", "BootNotification", "Reset", "x"]
+)
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**70), 2**70) | st.floats() | st.text(max_size=20),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=10), inner, max_size=4),
+    max_leaves=10,
+)
+IDS = st.text(max_size=50) | st.integers(-(2**40), 2**40)
+CALLS = st.lists(JSON, max_size=3).flatmap(
+    lambda more: st.builds(lambda i, word, payload: [2, i, word, payload, *more], IDS, WORDS, JSON)
+)
+
+
+def run(conversation: Coroutine[Any, Any, None]) -> None:
+    with asyncio.Runner(loop_factory=asyncio.new_event_loop) as runner:
+        runner.run(conversation)
+
+
+def readable_id(text: str) -> Any:
+    """The id under which a frame wants its answer, or None."""
+    try:
+        frame = orjson.loads(text)
+    except orjson.JSONDecodeError:
+        return None
+    if not isinstance(frame, list) or len(frame) < 2 or frame[0] != 2 or isinstance(frame[0], bool | float):
+        return None
+    message_id = frame[1]
+    if isinstance(message_id, bool) or not isinstance(message_id, str | int):
+        return None
+    if isinstance(message_id, str):
+        message_id = message_id.replace("\0", "")  # padding of some firmware, which is read as not there
+    return message_id if len(str(message_id)) <= MAX_ID else None
+
+
+@given(st.lists(st.one_of(CALLS.map(json.dumps), JSON.map(json.dumps), st.text(max_size=60)), max_size=5))
+@settings(max_examples=100, deadline=None)
+def test_whatever_comes_the_connection_goes_on_and_each_call_gets_one_answer(texts: list[str]) -> None:
+    """E15: exactly one answer under every readable id, at most one to anything else, and no exception."""
+
+    async def told() -> None:
+        line = Line()
+        for text in texts:
+            answers = await line.receive(text)
+            message_id = readable_id(text)
+            if message_id is not None:
+                assert [answer[1] for answer in answers] == [message_id], text
+                assert answers[0][0] in (3, 4)
+            else:
+                assert len(answers) <= 1, text
+        assert (await line.receive([2, "still there", "Heartbeat", {}]))[0][:2] in (
+            [3, "still there"],
+            [4, "still there"],
+        )
+
+    run(told())
+
+
+@given(st.binary(max_size=60))
+@settings(deadline=None)
+def test_any_bytes_are_survived(data: bytes) -> None:
+    async def told() -> None:
+        assert len(await Line().receive(data.decode("utf-8", errors="replace"))) <= 1
+
+    run(told())
+
+
+# --- what is recorded ---
+
+
+class Heard(Recorder):
+    def __init__(self) -> None:
+        self.exchanges: list[tuple[Any, ...]] = []
+        self.breaches: list[tuple[str, str]] = []
+
+    def exchange(self, *exchange: Any) -> None:
+        direction, message_id, action, request, answer, verdict, _, latency_s = exchange
+        self.exchanges.append(
+            (direction, message_id, action, request, answer, verdict, latency_s is not None)
+        )
+
+    def breach(self, rule: str, action: str, detail: str, frame: str) -> None:
+        assert detail
+        assert frame
+        self.breaches.append((rule, action))
+
+
+@pytest.fixture
+def heard(line: Line) -> Heard:
+    line.rpc.recorder = heard = Heard()
+    return heard
+
+
+@pytest.mark.parametrize(
+    ("frame", "breach"),
+    [
+        ("[", ("unreadable", "")),
+        ("{}", ("unreadable", "")),
+        ([2, "7", "Heartbeat", None], ("null_payload", "Heartbeat")),
+        ([2, "7", "Heartbeat"], ("null_payload", "Heartbeat")),
+        ([2, 7, "Heartbeat", {}], ("message_id_type", "")),
+        ([2, "7" * 37, "Heartbeat", {}], ("message_id_too_long", "")),
+        (
+            [2, "7", "StatusNotification", {**STATUS, "connectorId": "1"}],
+            ("wrong_type", "StatusNotification"),
+        ),
+        ([2, "7", "StatusNotification", {"connectorId": 1}], ("schema", "StatusNotification")),
+        ([2, "7", "StatusNotification", {**STATUS, "status": "Idle"}], ("schema", "StatusNotification")),
+        ([2, "7", "StatusNotification", {**STATUS, "colour": 1}], ("forgiven", "StatusNotification")),
+        ([2, "7", "StopTransaction", {"meterStop": "1"}], ("forgiven", "StopTransaction")),
+        ([3, "7", {}], ("unasked", "")),
+    ],
+)
+async def test_a_broken_rule_is_told_with_its_frame(
+    line: Line, heard: Heard, frame: Any, breach: Any
+) -> None:
+    await line.receive(frame)
+    assert heard.breaches == [breach]
+
+
+@pytest.mark.parametrize(
+    "frame",
+    [
+        [2, "7", "Heartbeat", {}],
+        [2, "7" * 36, "Heartbeat", {}],
+        [2, "7", "StatusNotification", STATUS],
+        [2, "7", "Reset", {}],
+    ],
+)
+async def test_what_is_right_or_only_not_for_us_breaks_no_rule(line: Line, heard: Heard, frame: Any) -> None:
+    await line.receive(frame)
+    assert heard.breaches == []
+
+
+async def test_a_message_id_used_twice_is_told_unless_it_is_the_same_call(line: Line, heard: Heard) -> None:
+    for frame in (
+        [2, "7", "Heartbeat", {}],
+        [2, "7", "Heartbeat", {}],
+        [2, "7", "StatusNotification", STATUS],
+    ):
+        await line.receive(frame)
+    assert heard.breaches == [("message_id_reused", "StatusNotification")]
+    assert [(exchange[2], exchange[5]) for exchange in heard.exchanges] == [
+        ("Heartbeat", "ok"),
+        ("Heartbeat", "repeat"),
+        ("StatusNotification", "FormationViolation"),
+    ]
+
+
+async def test_a_call_of_the_chargers_is_recorded_with_both_texts(line: Line, heard: Heard) -> None:
+    await line.receive('[2, "7", "Heartbeat", {}]')
+    answer = '[3,"7",{"heard":1}]'
+    assert heard.exchanges == [("in", "7", "Heartbeat", '[2, "7", "Heartbeat", {}]', answer, "ok", True)]
+
+
+async def test_a_call_of_ours_is_recorded_once_it_has_ended(line: Line, heard: Heard) -> None:
+    asked = asyncio.create_task(line.call("a"))
+    await asyncio.sleep(0)
+    await line.receive('[3,"a",{"status":"Accepted"}]')
+    await asked
+    with pytest.raises(CallTimeout):
+        await line.call("b", timeout_s=0.01)
+    await line.receive('[4,"b","InternalError","too late",{}]')
+    lost = asyncio.create_task(line.call("c"))
+    await asyncio.sleep(0)
+    line.rpc.close()
+    with pytest.raises(ConnectionLost):
+        await lost
+    assert [(each[0], each[1], *each[4:]) for each in heard.exchanges] == [
+        ("out", "a", '[3,"a",{"status":"Accepted"}]', "ok", True),
+        ("out", "b", "", "timeout", False),
+        ("out", "b", '[4,"b","InternalError","too late",{}]', "late", True),
+        ("out", "c", "", "lost", False),
+    ]
+    assert {each[3] for each in heard.exchanges[1:3]} == {'[2,"b","Reset",{}]'}
+
+
+async def test_a_lenient_line_lets_a_broken_payload_through(line: Line) -> None:
+    line.rpc.is_lenient = True
+    broken = {"connectorId": "1", "vendorId": "fine"}
+    assert await line.receive([2, "7", "StatusNotification", broken]) == [[3, "7", {"heard": 1}]]
+    assert line.heard == [("StatusNotification", broken)]
+
+
+async def test_what_a_handler_cannot_read_is_answered_with_what_is_broken(line: Line) -> None:
+    line.rpc.is_lenient = True
+    ((kind, _, code, *_),) = await line.receive([2, "7", "StatusNotification", {"vendorId": "fail"}])
+    assert (kind, code) == (4, "OccurenceConstraintViolation")

@@ -1,11 +1,16 @@
 """Sampled values as chargers send them → what the meter showed (E37)."""
 
 import json
+import math
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from chargers.quirks import NONE, Quirks
 from gateway.ocpp.sampled_values import readings_from
 from sessions.readings import Reading
 
@@ -201,3 +206,90 @@ def test_the_time_is_the_chargers_unless_it_cannot_be(text: Any, measured_at: da
     reading = read(sample(ENERGY, "5"), at=text)
     assert (reading.measured_at, reading.received_at) == (measured_at, NOW)
     assert json.loads(reading.sampled_values)["timestamp"] == text
+
+
+# --- quirks, and what is noted ---
+
+
+def noted(*samples: Any, quirks: Quirks = NONE, at: Any = AT) -> tuple[Reading, list[str]]:
+    rules: list[str] = []
+    values = {"timestamp": at, "sampledValue": list(samples)}
+    (reading,) = readings_from(
+        values, received_at=NOW, quirks=quirks, breach=lambda rule, detail: rules.append(rule)
+    )
+    return reading, rules
+
+
+def test_a_profiles_factors_come_on_top_of_the_unit() -> None:
+    quirks = Quirks(energy_factor=1000, power_factor=0.5)
+    reading, rules = noted(sample(ENERGY, "2"), sample(POWER, "3", unit="kW"), quirks=quirks)
+    assert (reading.energy_wh, reading.power_w) == (2000, 1500)
+    assert rules == []
+
+
+@pytest.mark.parametrize(
+    ("measurand", "rule"),
+    [(ENERGY, "energy_unit_unknown"), (POWER, "power_unit_unknown"), ("Voltage", "unit_unknown")],
+)
+def test_a_unit_that_nobody_knows_is_noted(measurand: str, rule: str) -> None:
+    reading, rules = noted(sample(measurand, "2", unit="furlong"))
+    assert (reading.energy_wh, reading.power_w, reading.voltage_v) == (None, None, None)
+    assert rules == [rule]
+
+
+def test_a_unit_that_nobody_knows_is_the_factors_own() -> None:
+    reading, _ = noted(sample(ENERGY, "2", unit="MWh"), quirks=Quirks(energy_factor=1e6))
+    assert reading.energy_wh == 2_000_000
+
+
+def test_a_unit_of_a_measurand_that_we_do_not_read_is_no_matter() -> None:
+    assert noted(sample("Frequency", "50", unit="Hz"), sample(ENERGY, "1", unit="Wh"))[1] == []
+
+
+def test_a_time_without_a_zone_is_the_profiles_and_noted() -> None:
+    """E41"""
+    reading, rules = noted(
+        sample(value="1"), at="2026-03-01T10:59:30", quirks=Quirks(zone=ZoneInfo("Europe/Berlin"))
+    )
+    assert reading.measured_at == datetime(2026, 3, 1, 9, 59, 30, tzinfo=UTC)
+    assert rules == ["timezone_missing"]
+
+
+# --- anything at all ---
+
+ANYTHING = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=12),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
+    max_leaves=6,
+)
+SAMPLES = st.fixed_dictionaries(
+    {},
+    optional={
+        "value": st.floats().map(str) | st.integers().map(str) | ANYTHING,
+        "measurand": st.sampled_from([ENERGY, POWER, "Voltage", "SoC", "Current.Import"]) | ANYTHING,
+        "unit": st.sampled_from(["Wh", "kWh", "W", "kW", "VA", "A", "V", "%", "Hz"]) | ANYTHING,
+        "phase": st.sampled_from(["L1", "L2", "L3", "L1-N", "N"]) | ANYTHING,
+        "location": st.sampled_from(["Outlet", "Inlet"]) | ANYTHING,
+        "format": ANYTHING,
+        "context": ANYTHING,
+    },
+)
+METER_VALUES = st.fixed_dictionaries(
+    {},
+    optional={"timestamp": st.datetimes().map(str) | ANYTHING, "sampledValue": st.lists(SAMPLES) | ANYTHING},
+)
+QUIRKS = st.builds(
+    Quirks, energy_factor=st.floats(1e-6, 1e6), power_factor=st.floats(1e-6, 1e6), zone=st.just(UTC)
+)
+
+
+@settings(deadline=None)
+@given(st.lists(METER_VALUES, max_size=3) | ANYTHING, st.just(NONE) | QUIRKS)
+def test_whatever_a_meter_says_only_sane_numbers_are_read(meter_values: Any, quirks: Quirks) -> None:
+    """E37: never an exception; finite numbers, a whole number of Wh, an aware time, and JSON that can be stored."""
+    for reading in readings_from(meter_values, received_at=NOW, quirks=quirks):
+        quantities = (reading.power_w, reading.current_a, reading.voltage_v, reading.soc_percent)
+        assert all(each is None or math.isfinite(each) for each in quantities)
+        assert reading.energy_wh is None or abs(reading.energy_wh) < 2**63
+        assert reading.measured_at.tzinfo is not None
+        json.loads(reading.sampled_values)

@@ -659,11 +659,12 @@ async def test_status_of_all_connectors_is_triggered_without_a_number(central: S
             assert (await central.next("StatusNotification"))["connectorId"] == number
 
 
-async def test_unknown_vendor_unknown_action_and_unsupported_action(central: ScriptedCentral) -> None:
+async def test_unknown_vendor_and_unknown_action(central: ScriptedCentral) -> None:
     async with booted(central):
         assert await central.ask("DataTransfer", {"vendorId": "x"}) == {"status": "UnknownVendorId"}
         assert await central.ask("MakeCoffee") == "NotImplemented"
-        assert await central.ask("SetChargingProfile", {}) == "NotSupported"
+        mine = {"vendorId": "evcharge", "data": "echo"}
+        assert await central.ask("DataTransfer", mine) == {"status": "Accepted", "data": "echo"}
 
 
 @pytest.mark.parametrize(

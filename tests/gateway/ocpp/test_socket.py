@@ -6,7 +6,10 @@ from typing import Any
 import pytest
 from django.db import OperationalError
 
-from gateway.ocpp import socket
+from chargers.models import Charger
+from chargers.quirks import NONE, Quirks
+from chargers.security import Admission, Arrival
+from gateway.ocpp import handshake, socket
 
 
 @pytest.mark.parametrize(
@@ -38,11 +41,11 @@ from gateway.ocpp import socket
 )
 def test_the_identity_is_the_last_part_of_the_path_decoded_once(path: str, identity: str) -> None:
     """E6"""
-    assert socket._identity({"raw_path": path.encode(), "path": "/not/this"}) == identity
+    assert handshake._identity({"raw_path": path.encode(), "path": "/not/this"}) == identity
 
 
 def test_a_server_without_raw_paths_has_decoded_already() -> None:
-    assert socket._identity({"path": "/ocpp/RDAM 123"}) == "RDAM 123"
+    assert handshake._identity({"path": "/ocpp/RDAM 123"}) == "RDAM 123"
 
 
 class Dial:
@@ -76,7 +79,7 @@ async def test_a_database_that_is_away_at_the_handshake_is_a_503(monkeypatch: py
     async def away(*args: Any, **kwargs: Any) -> None:
         raise OperationalError("away")
 
-    monkeypatch.setattr(socket, "in_db", away)
+    monkeypatch.setattr(handshake, "in_db", away)
     dial = Dial()
     await dial.run()
     assert dial.sent[0]["status"] == 503
@@ -86,16 +89,16 @@ async def test_a_database_that_is_away_at_the_handshake_is_a_503(monkeypatch: py
 async def test_a_database_that_goes_away_behind_the_handshake_closes_the_socket(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    from chargers.models import Charger
+    arrival = Arrival("CP1", "127.0.0.1")
 
-    answers: list[Any] = [Charger(identity="CP1")]
+    async def admit(scope: Any) -> tuple[Admission, Quirks]:
+        return Admission(Charger(pk=1, identity="CP1"), arrival, 0), NONE
 
-    async def going_away(*args: Any, **kwargs: Any) -> Any:
-        if answers:
-            return answers.pop()
+    async def away(*args: Any, **kwargs: Any) -> Any:
         raise OperationalError("away")
 
-    monkeypatch.setattr(socket, "in_db", going_away)
+    monkeypatch.setattr(handshake, "admit", admit)
+    monkeypatch.setattr(socket, "in_db", away)
     dial = Dial()
     await dial.run()
     assert [message["type"] for message in dial.sent] == ["websocket.accept", "websocket.close"]

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from gateway.ocpp import v16
+from gateway.ocpp import hearing
 
 
 @pytest.mark.parametrize(
@@ -32,4 +32,4 @@ from gateway.ocpp import v16
 )
 def test_whole_numbers_are_read_as_they_are_meant(value: Any, number: int | None) -> None:
     """E18"""
-    assert v16._integer(value) == number
+    assert hearing.integer(value) == number

@@ -1,0 +1,118 @@
+"""Server processes of a soak: `manage.py serve` on free ports, killed without a word and started again."""
+
+import asyncio
+import os
+import random
+import signal
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import IO
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+START_TIMEOUT_S = 120
+
+# Short times, so that what ends by time ends within the run.
+SETTINGS = {
+    "COMMAND_TIMEOUT_S": "6",
+    "START_TIMEOUT_S": "12",
+    "SWEEP_INTERVAL_S": "1",
+    "PRESENCE_INTERVAL_S": "3",
+    "WS_PING_INTERVAL_S": "5",
+    "WS_PING_TIMEOUT_S": "5",
+    "HEARTBEAT_INTERVAL_S": "3",
+    "LOG_LEVEL": "WARNING",
+}
+
+
+class ServerProcess:
+    """One process; its log, what it said of trouble included, is a file until the end."""
+
+    def __init__(self, log: IO[str], processes: int) -> None:
+        self.log = log
+        self._said = log.tell()
+        self._process = subprocess.Popen(
+            [sys.executable, "manage.py", "serve", "--host", "127.0.0.1", "--port", "0"],
+            cwd=ROOT,
+            env={**os.environ, **SETTINGS, "PROCESSES": str(processes)},
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+        )
+        self.url = ""
+
+    async def ready(self) -> None:
+        """Wait until it serves."""
+        async with asyncio.timeout(START_TIMEOUT_S):
+            while not self.url:
+                if self._process.poll() is not None:
+                    raise RuntimeError(f"a server did not start:\n{self.said()}")
+                _, found, rest = self.said().partition("listens on http://")
+                if found and "/" in rest:
+                    self.url = f"ws://{rest.partition('/')[0]}"
+                await asyncio.sleep(0.05)
+
+    def said(self) -> str:
+        text = Path(self.log.name).read_text(errors="replace")
+        return text[self._said :]
+
+    async def end(self, signal_: signal.Signals) -> int:
+        self._process.send_signal(signal_)
+        return await asyncio.to_thread(self._process.wait, 60)
+
+    def end_at_once(self) -> None:
+        self._process.kill()
+        self._process.wait()
+
+
+class Servers:
+    """Some of them; `url` is what a load balancer would choose."""
+
+    def __init__(self, count: int, chance: random.Random) -> None:
+        self.kills = 0
+        self._chance = chance
+        self._count = count
+        self._folder = tempfile.TemporaryDirectory(prefix="evcharge-soak-")
+        self._logs = [(Path(self._folder.name) / f"server{number}.log").open("w+") for number in range(count)]
+        self._running: list[ServerProcess] = []
+
+    async def start(self) -> None:
+        self._running = [ServerProcess(log, self._count) for log in self._logs]
+        await asyncio.gather(*(server.ready() for server in self._running))
+
+    def url(self) -> str:
+        """One that serves, or one that did: a client does not know."""
+        serving = [server.url for server in self._running if server.url]
+        return self._chance.choice(serving) if serving else "ws://127.0.0.1:9"
+
+    async def kill_and_restart(self) -> None:
+        """As when a machine dies; another takes its place a moment later."""
+        number = self._chance.randrange(self._count)
+        dead = self._running[number]
+        await dead.end(signal.SIGKILL)
+        self.kills += 1
+        dead.url = ""
+        await asyncio.sleep(self._chance.uniform(0.2, 2))
+        dead.log.seek(0, os.SEEK_END)
+        self._running[number] = ServerProcess(dead.log, self._count)
+        await self._running[number].ready()
+
+    async def stop(self) -> None:
+        """An orderly end: what is in their queues is still written."""
+        await asyncio.gather(*(server.end(signal.SIGTERM) for server in self._running))
+
+    def close(self) -> None:
+        """None is left behind, however the run ended."""
+        for server in self._running:
+            server.end_at_once()
+        for log in self._logs:
+            log.close()
+        self._folder.cleanup()
+
+    def complaints(self) -> list[str]:
+        """Lines of errors in their logs."""
+        for log in self._logs:
+            log.flush()
+        texts = [Path(log.name).read_text(errors="replace") for log in self._logs]
+        return [line for text in texts for line in text.splitlines() if " ERROR " in line]

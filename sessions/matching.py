@@ -1,0 +1,139 @@
+"""Which session a start or a stop means. What fits none is kept as one of its own, and what is a guess says so."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import NamedTuple
+
+from django.db.models import QuerySet
+
+from chargers.models import Charger
+from sessions import accounts, id_tags, oddities
+from sessions.models import ChargingSession, IdTag
+from sessions.queries import newest_reading, with_relations
+from sessions.totals import ROUNDING_WH
+
+
+class Told(NamedTuple):
+    """What a stop says of itself."""
+
+    transaction_id: int | None
+    id_tag: str
+    reported: str
+    meter_stop_wh: int | None
+    stopped_at: datetime
+    frame: str
+
+    @property
+    def named(self) -> str:
+        return "no transaction" if self.transaction_id is None else f"transaction {self.transaction_id}"
+
+
+def session_to_stop(charger: Charger, told: Told) -> ChargingSession:
+    """The session that a stop means; one more where it can mean none of those there are."""
+    mine = with_relations(ChargingSession.objects.filter(charger=charger))
+    if told.transaction_id and told.transaction_id > 0:
+        if session := mine.filter(transaction_id=told.transaction_id).first():
+            return session
+    # A stop for a transaction we never named (−1, 0, unknown): a repeat, or the open one it must mean, by tag if told.
+    if session := _told_before(mine, told):
+        return session
+    running = mine.filter(status__in=ChargingSession.RUNNING).order_by("-started_at")
+    fitting = [session for session in running if _may_end(session, told)]
+    by_tag = [session for session in fitting if told.id_tag and session.id_tag == told.id_tag]
+    if not by_tag and (session := _ended_unheard(mine, told)):
+        reason = f"A stop of {told.named} came after it had been ended without one; by its tag it is its own"
+        oddities.note(session, "reconciled", reason, told.frame)
+        return session
+    # Another's tag with a number not ours is a transaction of before our time, not the one that runs.
+    is_foreign = told.transaction_id is not None and told.transaction_id > 0 and told.id_tag != ""
+    if by_tag or (len(fitting) == 1 and not is_foreign):
+        session = _nearest(by_tag or fitting, told.meter_stop_wh)
+        why = "its id tag" if by_tag else "being the only one open"
+        reason = f"A stop of {told.named} was taken for its own, for {why}, and its register, {told.meter_stop_wh} Wh"
+        oddities.note(session, "reconciled", reason, told.frame)
+        return session
+    return _recovered(charger, told)
+
+
+def _ended_unheard(mine: QuerySet[ChargingSession], told: Told) -> ChargingSession | None:
+    """One of this tag that we had ended for want of a stop, unless another began on its connector before this one."""
+    if not told.id_tag:
+        return None
+    unheard = mine.filter(
+        status=ChargingSession.Status.COMPLETED,
+        stop_told_at=None,
+        id_tag=told.id_tag,
+        connector__isnull=False,
+        started_at__isnull=False,
+    )
+    fitting = [
+        session
+        for session in unheard
+        if _may_end(session, told)
+        and not mine.filter(
+            connector=session.connector_id, started_at__gt=session.started_at, started_at__lt=told.stopped_at
+        ).exists()
+    ]
+    return _nearest(fitting, told.meter_stop_wh) if fitting else None
+
+
+def _told_before(mine: QuerySet[ChargingSession], told: Told) -> ChargingSession | None:
+    """The session that this very stop has ended already; without a time by the whole message."""
+    if told.reported:
+        return mine.filter(stop_reported=told.reported, meter_stop_wh=told.meter_stop_wh).first()
+    if not told.frame:
+        return None
+    return mine.filter(oddities__flag__in=("recovered", "reconciled"), oddities__frame=told.frame).first()
+
+
+def _may_end(session: ChargingSession, told: Told) -> bool:
+    """Whether a stop at this time, with this register, can be this session's."""
+    if session.started_at and session.started_at > told.stopped_at:
+        return False
+    if told.meter_stop_wh is None or session.meter_start_wh is None:
+        return True
+    return told.meter_stop_wh >= session.meter_start_wh
+
+
+def _nearest(sessions: Sequence[ChargingSession], meter_stop_wh: int | None) -> ChargingSession:
+    """Of several, the one whose meter was last seen nearest below: two connectors have meters of their own."""
+    if meter_stop_wh is None or len(sessions) == 1:
+        return sessions[0]
+
+    def distance(session: ChargingSession) -> tuple[bool, int]:
+        newest = newest_reading(session)
+        register = newest.energy_wh if newest else None
+        register = session.meter_start_wh if register is None else register
+        missing = 0 if register is None else meter_stop_wh - register
+        return register is None or missing < -ROUNDING_WH, abs(missing)
+
+    return min(sessions, key=distance)
+
+
+def _recovered(charger: Charger, told: Told) -> ChargingSession:
+    """A session of which only the end is known (E26); of a start from an app by its one-time tag, that app's."""
+    session = requested_start(charger, told.id_tag)
+    if session is None:
+        tag = id_tags.judge(told.id_tag).tag if told.id_tag else None
+        session = ChargingSession.objects.create(
+            charger=charger, user_id=tag.user_id if tag else None, id_tag=told.id_tag
+        )
+    reason = f"A stop of {told.named} was told, {told.meter_stop_wh} Wh, and no start"
+    oddities.note(session, "recovered", reason, told.frame)
+    session.transaction_id, session.status = session.pk, ChargingSession.Status.ACTIVE
+    session.error_code, session.error_message = "", ""
+    session.agree_price(accounts.price_for(charger))
+    return session
+
+
+def requested_start(charger: Charger, id_tag: str) -> ChargingSession | None:
+    """The start asked for from an app with this one-time tag that has no transaction yet, given up or not.
+
+    One that took up a reservation carried a card: given up, it is over, and the card's next start is another.
+    """
+    starts = ChargingSession.objects.filter(
+        charger=charger, id_tag=id_tag, transaction_id=None, start_command__isnull=False
+    )
+    session = starts.first()
+    is_over = session is not None and session.status == ChargingSession.Status.FAILED
+    return None if is_over and IdTag.objects.filter(value=id_tag).exists() else session

@@ -1,0 +1,85 @@
+"""Stops that come when their sessions had been ended without one, and chargers whose clock runs ahead of ours."""
+
+from datetime import timedelta
+
+import pytest
+
+from chargers.events import utcnow
+from chargers.models import Charger
+from sessions import ledger, unheard
+from sessions.models import ChargingSession, MeterReading
+from tests.factories import make_charger, make_id_tag, make_online_charger
+
+pytestmark = pytest.mark.django_db
+
+
+def start(charger: Charger, id_tag: str, *, minutes_ago: float, meter_wh: int = 1_000) -> ChargingSession:
+    at = utcnow() - timedelta(minutes=minutes_ago)
+    return ledger.start_session(
+        charger_id=charger.pk,
+        connector_number=1,
+        id_tag=id_tag,
+        meter_start_wh=meter_wh,
+        reported_at=at,
+        reported=at.isoformat(),
+    ).session
+
+
+def nameless_stop(charger: Charger, id_tag: str, *, minutes_ago: float, meter_wh: int) -> ChargingSession:
+    at = utcnow() - timedelta(minutes=minutes_ago)
+    return ledger.stop_session(
+        charger_id=charger.pk,
+        transaction_id=-1,
+        meter_stop_wh=meter_wh,
+        reported_at=at,
+        reported=at.isoformat(),
+        id_tag=id_tag,
+    )
+
+
+def test_nameless_stop_amends_the_session_of_its_tag_that_was_ended_without_one() -> None:
+    """E25, E36: −1, and it had been taken for cut off: still one session, with the energy of the stop."""
+    charger, tag = make_charger(), make_id_tag().value
+    session = start(charger, tag, minutes_ago=10)
+    ledger.end_unheard(session, flag="power_loss", reason="The charger restarted")
+    stopped = nameless_stop(charger, tag, minutes_ago=5, meter_wh=1_500)
+    assert (stopped.pk, stopped.energy_wh, stopped.meter_stop_wh) == (session.pk, 500, 1_500)
+    assert ChargingSession.objects.filter(charger=charger).count() == 1
+    assert "power_loss" not in stopped.flags
+    assert {"amended", "reconciled"} <= set(stopped.flags)
+
+
+def test_nameless_stop_from_after_the_next_start_is_not_the_one_befores() -> None:
+    """E26."""
+    charger, tag = make_charger(), make_id_tag().value
+    session = start(charger, tag, minutes_ago=60)
+    ledger.end_unheard(session, flag="power_loss", reason="The charger restarted")
+    other = start(charger, make_id_tag().value, minutes_ago=30, meter_wh=2_000)
+    ledger.end_unheard(other, flag="power_loss", reason="The charger restarted")
+    stopped = nameless_stop(charger, tag, minutes_ago=5, meter_wh=3_000)
+    assert stopped.pk not in (session.pk, other.pk)
+    assert "recovered" in stopped.flags
+
+
+def test_restart_ends_a_session_whose_charger_has_a_clock_that_runs_ahead() -> None:
+    """E36: what we heard before the boot was before it, whatever the charger's clock said."""
+    charger = make_online_charger()
+    session = start(charger, make_id_tag().value, minutes_ago=-2)  # two minutes from now, as it says
+    now = utcnow()
+    ChargingSession.objects.filter(pk=session.pk).update(created_at=now - timedelta(minutes=9))
+    MeterReading.objects.create(
+        session=session,
+        charger=charger,
+        connector_number=1,
+        measured_at=now + timedelta(minutes=2.5),
+        received_at=now - timedelta(minutes=8),
+        energy_wh=1_200,
+        sampled_values=[],
+        digest=1,
+    )
+    Charger.objects.filter(pk=charger.pk).update(booted_at=now - timedelta(minutes=5))
+    charger.connectors.update(status="Available")
+    assert unheard.sweep() == 1
+    session.refresh_from_db()
+    assert (session.status, session.energy_wh) == ("completed", 200)
+    assert "power_loss" in session.flags
