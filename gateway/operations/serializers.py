@@ -244,6 +244,7 @@ class LogUploadSerializer(RowSerializer):
             "latest_at",
             "file_name",
             "status",
+            "detail",
             "command_id",
             "created_at",
             "reported_at",

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import pytest
 from playwright.async_api import expect
 
 from chargers.models import Charger, FirmwareCampaign, FirmwareUpdate, LogUpload
@@ -140,6 +141,7 @@ async def test_orders_on_the_page_write_what_they_mean(site: Site) -> None:
         await admin.until(f"{UPLOADS}?charger={charger.pk}", "diagnostics.zip")
 
 
+@pytest.mark.embedded_only  # about the page
 async def test_campaign_in_a_browser(site: Site) -> None:
     """Made, filled, started; one charger after the other; the failed one tried again; the page follows by itself."""
     chargers = [make_charger(firmware_version="1.0") for _ in range(2)]

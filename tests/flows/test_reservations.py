@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any, NamedTuple
 
+import pytest
 from django.contrib.auth.models import User
 from playwright.async_api import expect
 
@@ -135,6 +136,7 @@ async def test_a_card_of_the_group_is_known_by_its_parent(site: Site) -> None:
         await hears(app, "used")
 
 
+@pytest.mark.embedded_only  # about the page
 async def test_an_operator_reserves_and_cancels_in_the_browser(site: Site) -> None:
     async with stage(site) as s, browser_page(site) as page:
         badge = page.locator(".field-badge .ev-badge")
