@@ -32,7 +32,7 @@ def normalised(value: str) -> str:
 
 
 def one_time_tag() -> str:
-    """A tag for one remote start, at most 20 characters: what comes back with it is that start (house rule 8)."""
+    """A tag for one remote start, at most 20 characters: what comes back with it is that start."""
     return f"EV{secrets.token_hex(8).upper()}"
 
 
@@ -59,6 +59,12 @@ def info_of(tag: IdTag, *, now: datetime) -> dict[str, str]:
     if tag.parent and may_go_out(tag.parent.value):
         info["parentIdTag"] = tag.parent.value
     return info
+
+
+def info_for(value: str, *, status: str) -> dict[str, str]:
+    """The idTagInfo of a tag whose status was decided with a transaction."""
+    tag = IdTag.objects.select_related("parent").filter(value=value).first() if status == ACCEPTED else None
+    return {**(info_of(tag, now=utcnow()) if tag else {}), "status": status}
 
 
 def may_go_out(value: str) -> bool:

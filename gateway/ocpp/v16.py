@@ -136,8 +136,8 @@ class V16:
             _integer(payload.get("connectorId")),
             self.hear.energy(payload.get("meterStart")),
         )
-        started = await in_db(
-            ledger.start_session,
+        transaction_id, id_tag_info = await in_db(
+            _start_session,
             charger_id=self.charger_id,
             connector_number=connector,
             id_tag=self.hear.tag(payload.get("idTag")),
@@ -148,13 +148,10 @@ class V16:
             reservation_id=_integer(payload.get("reservationId")),
         )
         self._metered.clear()
-        self.hear.began(connector, started.session.transaction_id, meter_start_wh)
+        self.hear.began(connector, transaction_id, meter_start_wh)
         if self.hear.quirks.start_answer_delay_s:  # it is stored: only its answer waits
             await asyncio.sleep(self.hear.quirks.start_answer_delay_s)
-        return {
-            "transactionId": started.session.transaction_id,
-            "idTagInfo": {"status": started.id_tag_status},
-        }
+        return {"transactionId": transaction_id, "idTagInfo": id_tag_info}
 
     async def meter_values(self, payload: dict[str, Any]) -> dict[str, Any]:
         # Taken out, so that the frame does not keep what is read already while we wait for the commit.
@@ -188,7 +185,7 @@ class V16:
             _transaction_id(payload.get("transactionId")),
             self.hear.energy(payload.get("meterStop")),
         )
-        tag_status = await in_db(
+        id_tag_info = await in_db(
             _stop_session,
             counts_per_session=self.hear.quirks.counts_per_session,
             charger_id=self.charger_id,
@@ -203,7 +200,7 @@ class V16:
         )
         self._metered.clear()
         self.hear.ended(transaction_id, meter_stop_wh)
-        return {"idTagInfo": {"status": tag_status}} if tag_status else {}
+        return {"idTagInfo": id_tag_info} if id_tag_info else {}
 
     async def data_transfer(self, payload: dict[str, Any]) -> dict[str, Any]:
         return await data_transfer.answer(charger_id=self.charger_id, payload=payload)
@@ -275,8 +272,14 @@ def _boot(*, charger_id: int, details: dict[str, str]) -> tuple[Charger, Quirks]
     return charger, quirks.quirks_of(charger)
 
 
-def _stop_session(*, id_tag: str, counts_per_session: bool, **facts: Any) -> str:
-    """Store the stop; returns what the charger may remember of the tag that ended it, empty without one.
+def _start_session(**facts: Any) -> tuple[int | None, dict[str, str]]:
+    """Store the start; returns its number, and what the charger may remember of the tag."""
+    session, status, _ = ledger.start_session(**facts)
+    return session.transaction_id, id_tags.info_for(session.id_tag, status=status)
+
+
+def _stop_session(*, id_tag: str, counts_per_session: bool, **facts: Any) -> dict[str, str] | None:
+    """Store the stop; returns what the charger may remember of the tag that ended it, None without one.
 
     The transaction is over either way, but a charger keeps the answer in its cache (OCPP 1.6 §4.10).
     """
@@ -287,9 +290,9 @@ def _stop_session(*, id_tag: str, counts_per_session: bool, **facts: Any) -> str
     session = ledger.stop_session(id_tag=id_tag, **facts)
     tag = id_tags.normalised(id_tag)
     if not tag:
-        return ""
+        return None
     is_ours = session.start_command_id is not None and tag == session.id_tag
-    return id_tags.ACCEPTED if is_ours else id_tags.judge(tag).status
+    return {"status": id_tags.ACCEPTED} if is_ours else id_tags.judge(tag).info
 
 
 def _authorize(charger_id: int, id_tag: str) -> dict[str, str]:

@@ -226,13 +226,17 @@ async def test_a_tag_matches_in_either_case_and_with_padding(site: Site, padding
 
 
 async def test_a_stop_by_another_tag_of_the_group_is_accepted(site: Site) -> None:
-    """E40: OCPP 1.6 §4.10"""
+    """E40: OCPP 1.6 §4.10. A charger that did not ask learns of the group by the answer to the start."""
     parent = make_id_tag()
     one, two = make_id_tag(parent=parent).value, make_id_tag(parent=parent).value
+    told = {"status": "Accepted", "parentIdTag": parent.value}
     async with charger_of(site) as point:
-        transaction = await point.start(id_tag=one, at=at())
+        start = {"connectorId": 1, "idTag": one, "meterStart": 1000, "timestamp": at()}
+        started = await point.call("StartTransaction", start)
+        assert started["idTagInfo"] == told
+        transaction = started["transactionId"]
         stopped = await point.stop(transaction=transaction, meter=1500, at=at(), idTag=two.lower())
-        assert stopped == {"idTagInfo": {"status": "Accepted"}}
+        assert stopped == {"idTagInfo": told}
         assert session_of(transaction).energy_wh == 500
 
 
