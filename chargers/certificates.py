@@ -117,14 +117,19 @@ def not_signed(pk: int, why: str, *, for_good: bool) -> None:
 def send_signed() -> int:
     """Send what is signed to the chargers that are there; returns how many."""
     rows = Certificate.objects.filter(state=State.REQUESTED, kind=Kind.CHARGE_POINT).exclude(pem="")
-    sent = 0
-    for row in rows.exclude(charger__channel_name="").select_related("charger"):
-        try:
-            send_certificate(charger=row.charger, params={"certificate_chain": row.pem})
-        except DomainError:  # it went away in this moment
-            continue
-        sent += 1
-    return sent
+    rows = rows.exclude(charger__channel_name="")
+    return sum(_send(pk, charger_id) for pk, charger_id in list(rows.values_list("pk", "charger_id")))
+
+
+@transaction.atomic
+def _send(pk: int, charger_id: int) -> bool:
+    """Send this one, unless another process did, or the charger went away in this moment."""
+    charger = Charger.objects.select_for_update(no_key=True).get(pk=charger_id)
+    row = Certificate.objects.filter(pk=pk, state=State.REQUESTED).first()
+    if row is None or not charger.is_connected:
+        return False
+    send_certificate(charger=charger, params={"certificate_chain": row.pem})
+    return True
 
 
 @transaction.atomic
