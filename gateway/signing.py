@@ -7,7 +7,9 @@ from gateway.db import in_db
 
 
 async def sign_certificates() -> None:
-    """One round: what is asked for goes to the authority, what is signed to its charger."""
+    """One round: what is asked for goes to the authority, what is signed to its charger. Nothing without one."""
+    if not authority.can_sign():
+        return
     requests = await in_db(certificates.claim_requests)
     await asyncio.gather(*map(_sign, requests))
     await in_db(certificates.send_signed)
