@@ -1,4 +1,4 @@
-"""Which clock to believe: the charger's, unless it cannot be right."""
+"""Which clock to believe: the charger's, unless it cannot be right; and how we tell it the time."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -6,6 +6,11 @@ from django.conf import settings
 
 # No charger that speaks OCPP-J is older; an earlier time is a clock that was never set (often 1970 or 2000).
 EARLIEST = datetime(2012, 1, 1, tzinfo=UTC)
+
+
+def as_text(at: datetime) -> str:
+    """A time as OCPP has it."""
+    return at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def judged(reported_at: datetime | None, *, received_at: datetime) -> datetime:

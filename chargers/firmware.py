@@ -15,6 +15,7 @@ from django.db.models import Q, QuerySet
 from django.db.models.functions import Coalesce
 from django.utils.dateparse import parse_datetime
 
+from chargers.clock import as_text
 from chargers.commands import SIGNED_UPDATE_FIRMWARE, UPDATE_FIRMWARE, send_command
 from chargers.errors import UpdateUnderWay
 from chargers.events import utcnow
@@ -143,11 +144,6 @@ def ask_for_campaign(update: FirmwareUpdate) -> None:
         action = UPDATE_FIRMWARE
     given = {name: value for name, value in params.items() if value is not None}
     _ask(update, action, given, requested_by=campaign.requested_by)
-
-
-def as_text(at: datetime) -> str:
-    """A time as OCPP has it."""
-    return at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 # --- the end of the command ---

@@ -1,9 +1,10 @@
 """Which tag may charge, and whose it is."""
 
 import secrets
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import NamedTuple
 
+from chargers.clock import as_text
 from chargers.events import utcnow
 from sessions.models import IdTag
 
@@ -55,7 +56,7 @@ def info_of(tag: IdTag, *, now: datetime) -> dict[str, str]:
     """All there is to tell a charger of the tag: OCPP's idTagInfo (1.6 §7.27)."""
     info = {"status": status_of(tag, now=now)}
     if tag.expires_at:
-        info["expiryDate"] = time_text(tag.expires_at)
+        info["expiryDate"] = as_text(tag.expires_at)
     if tag.parent and may_go_out(tag.parent.value):
         info["parentIdTag"] = tag.parent.value
     return info
@@ -70,8 +71,3 @@ def info_for(value: str, *, status: str) -> dict[str, str]:
 def may_go_out(value: str) -> bool:
     """Longer ones, or with control bytes, are heard but never said (E40)."""
     return 0 < len(value) <= MAX_SENT and value.isprintable()
-
-
-def time_text(at: datetime) -> str:
-    """A time as chargers read it."""
-    return at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

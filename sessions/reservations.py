@@ -12,7 +12,7 @@ from django.contrib.auth.models import AbstractBaseUser
 from django.db import transaction
 from django.utils.dateparse import parse_datetime
 
-from chargers.clock import is_late, judged
+from chargers.clock import as_text, is_late, judged
 from chargers.commands import CANCEL_RESERVATION, RESERVE_NOW, check_connector, send_command
 from chargers.errors import ConnectorBusy, DomainError
 from chargers.events import utcnow
@@ -72,7 +72,7 @@ def reserve(
         id_tag=card or id_tags.one_time_tag(),
         parent_id_tag=parent,
         user_id=user.pk if user else _user_of(card),
-        expires_at=_time(id_tags.time_text(expires_at)),  # as exactly as the charger hears it
+        expires_at=_time(as_text(expires_at)),  # as exactly as the charger hears it
         requested_by_id=requested_by.pk if requested_by else None,
     )
     reservation.save()
@@ -150,7 +150,7 @@ def _number(reservation: Reservation) -> int:
 def _params_of(reservation: Reservation) -> dict[str, Any]:
     params = {
         "connector_id": _number(reservation),
-        "expires_at": id_tags.time_text(reservation.expires_at),
+        "expires_at": as_text(reservation.expires_at),
         "id_tag": reservation.id_tag,
         "reservation_id": reservation.pk,
     }

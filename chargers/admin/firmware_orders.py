@@ -8,8 +8,8 @@ from django.core.validators import URLValidator
 
 from chargers import commands
 from chargers.admin.orders import Order, OrderForm
+from chargers.clock import as_text
 from chargers.events import utcnow
-from chargers.firmware import as_text
 from chargers.models import LogUpload
 
 SCHEMES = ("http", "https", "ftp", "ftps", "sftp")

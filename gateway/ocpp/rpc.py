@@ -39,6 +39,9 @@ _VIOLATIONS = {
 # Rules that the handlers do without: a charger with a long name or one field too many is not locked out for it.
 _FORGIVEN = {"additionalProperties", "format", "maxLength"}
 
+# How a handler says that it cannot do without what is broken. All else is a fault of ours.
+_UNREADABLE = (LookupError, TypeError, ValueError, AttributeError)
+
 
 class CallError(Exception):
     """The other side's answer is an error, or ours is to be one."""
@@ -224,7 +227,7 @@ class Rpc:
             raise broken
         try:
             return await handler(payload)
-        except Exception as error:  # it needs what is broken: then the charger hears what that is
+        except _UNREADABLE as error:  # it needs what is broken: then the charger hears what that is
             logger.info("%s cannot be read without what breaks the schema: %r", action, error)
             raise broken from error
 

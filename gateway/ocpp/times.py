@@ -22,8 +22,3 @@ def parsed(
         return at.replace(tzinfo=zone).astimezone(UTC)
     except (OverflowError, ValueError):
         return None
-
-
-def now_text() -> str:
-    """The time now, as OCPP wants it."""
-    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -12,6 +12,7 @@ from django.conf import settings
 
 from chargers import certificates, firmware, log_uploads, quirks, security
 from chargers import services as charger_services
+from chargers.clock import as_text
 from chargers.events import utcnow
 from chargers.models import Charger
 from chargers.quirks import Quirks
@@ -22,7 +23,6 @@ from gateway.ocpp.hearing import Hearing
 from gateway.ocpp.hearing import integer as _integer
 from gateway.ocpp.hearing import text as _text
 from gateway.ocpp.rpc import Handler, Rpc
-from gateway.ocpp.times import now_text
 from gateway.ocpp.v16_commands import VERSION, outcome, spoken
 from gateway.ocpp.writer import writer
 from sessions import id_tags, ledger, metering, registers, services
@@ -106,12 +106,12 @@ class V16:
         self._metered.clear()
         return {
             "status": charger.registration,
-            "currentTime": now_text(),
+            "currentTime": as_text(utcnow()),
             "interval": settings.HEARTBEAT_INTERVAL_S,
         }
 
     async def heartbeat(self, payload: dict[str, Any]) -> dict[str, Any]:
-        return {"currentTime": now_text()}
+        return {"currentTime": as_text(utcnow())}
 
     async def status_notification(self, payload: dict[str, Any]) -> dict[str, Any]:
         error_code = _text(payload.get("errorCode"))[:MAX_ERROR_CODE]

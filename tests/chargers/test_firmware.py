@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from chargers import campaigns, firmware, log_uploads, services
+from chargers.clock import as_text
 from chargers.errors import ChargerOffline, DomainError, UpdateUnderWay
 from chargers.events import utcnow
 from chargers.models import Charger, Command, FirmwareCampaign, FirmwareUpdate, LogUpload
@@ -315,9 +316,9 @@ def test_silent_update_is_marked_and_not_failed(settings: Any) -> None:
     scheduled = make_update()
     long_ago = utcnow() - timedelta(seconds=settings.SILENT_AFTER_S + 60)
     FirmwareUpdate.objects.filter(pk=update.pk).update(reported_at=long_ago)
-    Command.objects.update(params={"location": LOCATION, "retrieve_at": firmware.as_text(long_ago)})
+    Command.objects.update(params={"location": LOCATION, "retrieve_at": as_text(long_ago)})
     assert scheduled.command is not None
-    soon = firmware.as_text(utcnow() + timedelta(hours=5))
+    soon = as_text(utcnow() + timedelta(hours=5))
     Command.objects.filter(pk=scheduled.command.pk).update(
         created_at=long_ago, sent_at=long_ago, params={"location": LOCATION, "retrieve_at": soon}
     )
@@ -473,7 +474,7 @@ def test_campaign_sends_the_times_and_retries_it_was_given() -> None:
         *fleet(1), retrieve_at=at, install_at=at, signing_certificate="PEM", signature="c2ln"
     )
     campaigns.sweep()
-    text = firmware.as_text(at)
+    text = as_text(at)
     command = plain.updates.get().command
     assert command and command.params == {
         "location": LOCATION,

@@ -568,6 +568,25 @@ async def test_a_lenient_line_lets_a_broken_payload_through(line: Line) -> None:
 
 
 async def test_what_a_handler_cannot_read_is_answered_with_what_is_broken(line: Line) -> None:
+    async def needs_status(payload: dict[str, Any]) -> dict[str, Any]:
+        return {"status": payload["status"]}
+
     line.rpc.is_lenient = True
-    ((kind, _, code, *_),) = await line.receive([2, "7", "StatusNotification", {"vendorId": "fail"}])
+    line.rpc.handlers["StatusNotification"] = needs_status
+    ((kind, _, code, *_),) = await line.receive([2, "7", "StatusNotification", {"vendorId": "fine"}])
     assert (kind, code) == (4, "OccurenceConstraintViolation")
+
+
+async def test_a_fault_of_ours_on_a_lenient_line_is_not_called_the_chargers(
+    line: Line, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Else a database that is away would look like a charger that breaks the schema, and go unseen."""
+
+    async def away(payload: dict[str, Any]) -> dict[str, Any]:
+        raise ConnectionResetError("the database is away")
+
+    line.rpc.is_lenient = True
+    line.rpc.handlers["StatusNotification"] = away
+    ((kind, _, code, *_),) = await line.receive([2, "7", "StatusNotification", {"vendorId": "fine"}])
+    assert (kind, code) == (4, "InternalError")
+    assert "the database is away" in caplog.text

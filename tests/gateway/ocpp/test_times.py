@@ -4,7 +4,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from gateway.ocpp.times import now_text, parsed
+from chargers.clock import as_text
+from gateway.ocpp.times import parsed
 
 TEN = datetime(2026, 3, 1, 10, tzinfo=UTC)
 
@@ -67,7 +68,7 @@ def test_what_means_no_time_is_none(text: object) -> None:
 
 
 def test_our_times_are_utc_with_z_and_understood_by_ourselves() -> None:
-    text = now_text()
+    text = as_text(datetime.now(UTC))
     assert text.endswith("Z") and "+" not in text
     at = parsed(text)
     assert at is not None and abs(datetime.now(UTC) - at) < timedelta(seconds=5)
