@@ -1,12 +1,14 @@
 """What drivers and operators ask for: start, stop; and the end of what nobody will answer. Facts are in ledger.py."""
 
+import logging
 import uuid
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
 from django.conf import settings
 from django.contrib.auth.models import AbstractBaseUser
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError, InterfaceError, OperationalError, transaction
 from django.db.models import Q
 
 from chargers import availability, campaigns, certificates, commands, wire_log
@@ -35,6 +37,8 @@ from sessions import (
 )
 from sessions.errors import ActiveSessionExists, NoActiveSession
 from sessions.models import ChargingSession
+
+logger = logging.getLogger(__name__)
 
 Status = ChargingSession.Status
 
@@ -297,7 +301,37 @@ def connector_reported(
 
 
 def sweep() -> dict[str, int]:
-    """End what nobody will answer; safe to run anywhere, any number of times. Returns how many of each."""
+    """End what nobody will answer; safe to run anywhere, any number of times. Returns how many of each.
+
+    A part that fails keeps no other from its work; its error is raised at the end.
+    """
+    parts: dict[str, Callable[[], int]] = {
+        "commands": _end_commands,
+        "starts": _end_overdue_starts,
+        "unheard": unheard.sweep,
+        "reservations": reservations.sweep,
+        "local_lists": local_lists.sweep,
+        "campaigns": campaigns.sweep,
+        "renewals": certificates.renew_expiring,
+        "messages": wire_log.prune,
+    }
+    counts: dict[str, int] = {}
+    failure: Exception | None = None
+    for name, part in parts.items():
+        try:
+            counts[name] = part()
+        except (OperationalError, InterfaceError):  # the database is away, for the others too
+            raise
+        except Exception as error:
+            logger.exception("the sweep of %s failed", name)
+            failure = failure or error
+    if failure is not None:
+        raise failure
+    return counts
+
+
+def _end_commands() -> int:
+    """Those of chargers whose process died, and those that have waited too long."""
     with transaction.atomic():
         stale = charger_services.release_stale()
         for command in stale:
@@ -306,16 +340,7 @@ def sweep() -> dict[str, int]:
         expired = commands.expire_commands()
         for command in expired:
             settle(command)
-    local_lists.sweep()
-    campaigns.sweep()
-    return {
-        "commands": len(stale) + len(expired),
-        "starts": _end_overdue_starts(),
-        "unheard": unheard.sweep(),
-        "reservations": reservations.sweep(),
-        "renewals": certificates.renew_expiring(),
-        "messages": wire_log.prune(),
-    }
+    return len(stale) + len(expired)
 
 
 def _end_overdue_starts() -> int:

@@ -1,5 +1,6 @@
 """The pages of certificates, security events and refused connections."""
 
+from collections.abc import Iterator
 from datetime import timedelta
 
 from django.contrib import admin, messages
@@ -136,36 +137,35 @@ class Ends(admin.SimpleListFilter):
         return queryset
 
 
-def _own(row: Certificate) -> bool:
-    return row.kind == Certificate.Kind.CHARGE_POINT
-
-
 @admin.action(description="Withdraw selected certificates", permissions=["decide"])
-def withdraw(
-    page: "CertificateAdmin", request: HttpRequest, queryset: QuerySet[Certificate]
-) -> HttpResponse | None:
-    for row in queryset.select_related("charger"):
-        if not _own(row):
-            page.message_user(request, f"{row} is not a charger's own certificate.", messages.WARNING)
-            continue
+def withdraw(page: "CertificateAdmin", request: HttpRequest, queryset: QuerySet[Certificate]) -> None:
+    for row in _chargers_own(page, request, queryset):
         certificates.withdraw(row)
         page.log_change(request, row, "Withdrawn.")
         page.message_user(request, f"{row} opens the door no more.", messages.SUCCESS)
-    return None
 
 
 @admin.action(description="Reinstate selected certificates", permissions=["decide"])
-def reinstate(
-    page: "CertificateAdmin", request: HttpRequest, queryset: QuerySet[Certificate]
-) -> HttpResponse | None:
-    for row in queryset.select_related("charger"):
-        if not _own(row) or not row.pem:
-            page.message_user(request, f"{row} is not a charger's own certificate.", messages.WARNING)
-            continue
+def reinstate(page: "CertificateAdmin", request: HttpRequest, queryset: QuerySet[Certificate]) -> None:
+    for row in _chargers_own(page, request, queryset, readable=True):
         certificates.reinstate(row)
         page.log_change(request, row, "Reinstated.")
         page.message_user(request, f"{row} opens the door again.", messages.SUCCESS)
-    return None
+
+
+def _chargers_own(
+    page: "CertificateAdmin",
+    request: HttpRequest,
+    queryset: QuerySet[Certificate],
+    *,
+    readable: bool = False,
+) -> Iterator[Certificate]:
+    """Those that are a charger's own, and known to us as a whole if so wished; of the others the operator is told."""
+    for row in queryset.select_related("charger"):
+        if row.kind == Certificate.Kind.CHARGE_POINT and (row.pem or not readable):
+            yield row
+        else:
+            page.message_user(request, f"{row} is not a charger's own certificate.", messages.WARNING)
 
 
 @admin.action(description="Delete from the charger…", permissions=["send_command"])

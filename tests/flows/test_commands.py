@@ -219,7 +219,7 @@ async def test_sweep_ends_what_nobody_will_answer(committed: None) -> None:
     for _ in range(2):
         said = StringIO()
         await asyncio.to_thread(call_command, "sweep", stdout=said)
-        assert re.fullmatch(r"commands: \d+, starts: \d+(, [a-z]+: \d+)*\n", said.getvalue())
+        assert re.fullmatch(r"commands: \d+, starts: \d+(, [a-z_]+: \d+)*\n", said.getvalue())
     orphan.refresh_from_db()
     assert (orphan.status, orphan.error) == ("timed_out", "charger_timeout")
     start.refresh_from_db()

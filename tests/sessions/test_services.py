@@ -173,6 +173,28 @@ def test_a_lost_connection_ends_what_was_asked() -> None:
     assert (session.status, session.error_code) == ("failed", "charger_offline")
 
 
+def test_a_part_of_the_sweep_that_fails_keeps_no_other_from_its_work(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, settings: Settings
+) -> None:
+    """And it is not hushed up: who called hears of it when the rest is done."""
+
+    def broken() -> int:
+        raise RuntimeError("a list that cannot be")
+
+    monkeypatch.setattr("sessions.local_lists.sweep", broken)
+    settings.START_TIMEOUT_S = 0
+    charger = make_online_charger()
+    session, command = start(make_user(), charger)
+    assert command is not None
+    commands.claim_command(command.pk, channel_name=charger.channel_name)
+    services.finish_command(command.pk, status=Command.Status.ACCEPTED)
+    with pytest.raises(RuntimeError, match="a list that cannot be"):
+        services.sweep()
+    session.refresh_from_db()
+    assert session.status == "failed"
+    assert "local_lists" in caplog.text
+
+
 def test_the_sweep_ends_a_start_nobody_plugged_in_for(settings: Settings) -> None:
     """E31"""
     session, command = start(make_user(), make_online_charger())
