@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.conf import settings
-from django.contrib.auth.models import AbstractBaseUser
+from django.contrib.auth.models import AbstractBaseUser, AnonymousUser, PermissionsMixin
 from django.db import transaction
 from django.db.models import Q
 
@@ -64,6 +64,11 @@ UNSETTLED = (*OPEN, Status.TIMED_OUT, Status.UNKNOWN)
 
 # Beyond its time-out a command is the sweep's: the process that had it is gone.
 SWEEP_GRACE_S = 10
+
+
+def may_send(user: PermissionsMixin | AnonymousUser, word: str) -> bool:
+    """Whether this user may have this command sent: `send_command` is for every word, `send_reset` for one."""
+    return user.has_perm("chargers.send_command") or user.has_perm(f"chargers.send_{word}")
 
 
 def send_command(

@@ -121,7 +121,7 @@ def send_each(
     return answers(request, sent) or (back(request, chargers) if chargers else None)
 
 
-@admin.action(description="New password…", permissions=["send_command"])
+@admin.action(description="New password…", permissions=["send_change_configuration"])
 def new_password(page: Page, request: HttpRequest, queryset: QuerySet[Charger]) -> HttpResponse | None:
     """Shown to nobody: nobody needs to know it."""
     chargers = chosen(page, request, queryset)
@@ -149,7 +149,7 @@ def new_password(page: Page, request: HttpRequest, queryset: QuerySet[Charger]) 
     )
 
 
-@admin.action(description="Renew certificate", permissions=["send_command"])
+@admin.action(description="Renew certificate", permissions=["send_extended_trigger_message"])
 def renew_certificate(page: Page, request: HttpRequest, queryset: QuerySet[Charger]) -> HttpResponse | None:
     if not authority.can_sign():
         page.message_user(
@@ -175,12 +175,12 @@ class RootForm(OrderForm):
 INSTALL = Order("install_certificate", "Install root certificate", commands.INSTALL_CERTIFICATE, RootForm)
 
 
-@admin.action(description=INSTALL.title, permissions=["send_command"])
+@admin.action(description=INSTALL.title, permissions=["send_install_certificate"])
 def install_certificate(page: Page, request: HttpRequest, queryset: QuerySet[Charger]) -> HttpResponse | None:
     return send_to(page, request, queryset, INSTALL)
 
 
-@admin.action(description="List certificates", permissions=["send_command"])
+@admin.action(description="List certificates", permissions=["send_get_installed_certificate_ids"])
 def list_certificates(page: Page, request: HttpRequest, queryset: QuerySet[Charger]) -> HttpResponse | None:
     """Which roots it keeps, of both kinds."""
     chargers = chosen(page, request, queryset)

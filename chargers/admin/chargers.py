@@ -64,7 +64,7 @@ class AnyConnector(admin.SimpleListFilter):
 
 
 def action_for(order: Order) -> Callable[..., HttpResponse | None]:
-    @admin.action(description=order.title, permissions=["send_command"])
+    @admin.action(description=order.title, permissions=[f"send_{order.action}"])
     def send(page: "ChargerAdmin", request: HttpRequest, queryset: QuerySet[Charger]) -> HttpResponse | None:
         return send_to(page, request, queryset, order)
 
@@ -77,7 +77,7 @@ def accept_selected(
     page: "ChargerAdmin", request: HttpRequest, queryset: QuerySet[Charger]
 ) -> HttpResponse | None:
     chargers = chosen(page, request, queryset)
-    by = request.user if page.has_send_command_permission(request) else None
+    by = inbox.who_asks(request.user)
     refused = Refused()
     for charger in chargers:
         if charger.registration == Registration.ACCEPTED:
@@ -232,7 +232,7 @@ class ChargerAdmin(SecurityOfCharger, Page):
         extra_context: dict[str, Any] | None = None,
     ) -> HttpResponse:
         context = {
-            "menu": self.menu if self.has_send_command_permission(request) else [],
+            "menu": [entry for entry in self.menu if self.may_use(request, entry[0])],
             "may_decide": self.has_change_permission(request),
         }
         return super().change_view(request, object_id, form_url, {**(extra_context or {}), **context})
@@ -253,7 +253,7 @@ class ChargerAdmin(SecurityOfCharger, Page):
         if {"password_hash", "security_profile"} & set(form.changed_columns):
             security.forgive(obj)
         if registration_changed and accepted:
-            inbox.accept(obj, by=request.user if self.has_send_command_permission(request) else None)
+            inbox.accept(obj, by=inbox.who_asks(request.user))
         elif registration_changed:
             inbox.shut_out(obj, registration)
         elif accepted and "station" in form.changed_data:

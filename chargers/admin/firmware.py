@@ -25,6 +25,8 @@ TONES = {
     State.INSTALLED: "good",
     State.FAILED: "bad",
 }
+# Either: a campaign may be of signed firmware or not.
+MAY_UPDATE = ("send_update_firmware", "send_signed_update_firmware")
 # More fields than this in one form Django refuses.
 MAX_CHOSEN = 900
 
@@ -36,7 +38,7 @@ class CampaignChoice(forms.Form):
     campaign = forms.ModelChoiceField(FirmwareCampaign.objects.all(), empty_label=None)
 
 
-@admin.action(description="Put into a firmware campaign…", permissions=["send_command"])
+@admin.action(description="Put into a firmware campaign…", permissions=MAY_UPDATE)
 def put_into_campaign(
     page: ChargerAdmin, request: HttpRequest, queryset: QuerySet[Charger]
 ) -> HttpResponse | None:
@@ -64,7 +66,7 @@ ChargerAdmin.offer(put_into_campaign)
 # --- campaigns ---
 
 
-@admin.action(description="Start selected campaigns", permissions=["send_command"])
+@admin.action(description="Start selected campaigns", permissions=MAY_UPDATE)
 def start(
     page: "CampaignAdmin", request: HttpRequest, queryset: QuerySet[FirmwareCampaign]
 ) -> HttpResponse | None:
@@ -79,7 +81,7 @@ def start(
     return back(request, queryset)
 
 
-@admin.action(description="Stop selected campaigns", permissions=["send_command"])
+@admin.action(description="Stop selected campaigns", permissions=MAY_UPDATE)
 def stop(
     page: "CampaignAdmin", request: HttpRequest, queryset: QuerySet[FirmwareCampaign]
 ) -> HttpResponse | None:
@@ -93,7 +95,7 @@ def stop(
     return back(request, queryset)
 
 
-@admin.action(description="Try failed chargers again", permissions=["send_command"])
+@admin.action(description="Try failed chargers again", permissions=MAY_UPDATE)
 def retry_failed(
     page: "CampaignAdmin", request: HttpRequest, queryset: QuerySet[FirmwareCampaign]
 ) -> HttpResponse | None:
@@ -197,7 +199,7 @@ class CampaignAdmin(Page):
     def change_view(
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None
     ) -> HttpResponse:
-        context = {**(extra_context or {}), "may_send": self.has_send_command_permission(request)}
+        context = {**(extra_context or {}), "may_send": self.may_use(request, "start")}
         return super().change_view(request, object_id, form_url, context)
 
     @admin.display(description="state", ordering="stopped_at")
@@ -242,7 +244,7 @@ class Silent(YesNo):
         return queryset.filter(**silent) if yes else queryset.exclude(**silent)
 
 
-@admin.action(description="Give up selected updates…", permissions=["send_command"])
+@admin.action(description="Give up selected updates…", permissions=MAY_UPDATE)
 def give_up(
     page: "UpdateAdmin", request: HttpRequest, queryset: QuerySet[FirmwareUpdate]
 ) -> HttpResponse | None:

@@ -1,12 +1,19 @@
 """Chargers that are let in, kept waiting, or kept out; what their pages' form and actions do."""
 
+from typing import Any
+
 from django.db import transaction
 
 from chargers import services
-from chargers.commands import TRIGGER_MESSAGE, send_command
+from chargers.commands import TRIGGER_MESSAGE, may_send, send_command
 from chargers.models import Charger, Command
 
 Registration = Charger.Registration
+
+
+def who_asks(user: Any) -> Any:
+    """In whose name `accept` may ask a charger to boot; None for a user who may not send that."""
+    return user if may_send(user, TRIGGER_MESSAGE) else None
 
 
 @transaction.atomic

@@ -1,6 +1,6 @@
 """What the operators' pages have in common: pages of facts, lists narrowed by a link, long lists."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import cached_property
 from typing import Any
 
@@ -11,9 +11,15 @@ from django.core.paginator import Paginator
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest
 
+from chargers.commands import may_send
+from chargers.models import WORDS
+
 
 class Page(admin.ModelAdmin):
-    """The looks of all our pages, and who may send commands."""
+    """The looks of all our pages, and who may send which command.
+
+    Actions name the words they send among their permissions, `send_reset` say; Django asks `has_send_reset_permission`.
+    """
 
     list_per_page = 50
     list_max_show_all = 100
@@ -23,9 +29,17 @@ class Page(admin.ModelAdmin):
         css = {"all": ["chargers/admin.css"]}
         js = ["chargers/live.js"]
 
-    def has_send_command_permission(self, request: HttpRequest) -> bool:
-        """Asked by Django for actions that name `send_command` among their permissions."""
-        return request.user.has_perm("chargers.send_command")
+    def may_use(self, request: HttpRequest, *actions: str) -> bool:
+        """Whether the buttons of these actions are for this user."""
+        return self.get_actions(request).keys() >= set(actions)
+
+
+def _permission_for(word: str) -> Callable[[Page, HttpRequest], bool]:
+    return lambda page, request: may_send(request.user, word)
+
+
+for _word in WORDS:
+    setattr(Page, f"has_send_{_word}_permission", _permission_for(_word))
 
 
 class Facts(Page):

@@ -168,7 +168,7 @@ def _chargers_own(
             page.message_user(request, f"{row} is not a charger's own certificate.", messages.WARNING)
 
 
-@admin.action(description="Delete from the charger…", permissions=["send_command"])
+@admin.action(description="Delete from the charger…", permissions=["send_delete_certificate"])
 def delete_from_charger(
     page: "CertificateAdmin", request: HttpRequest, queryset: QuerySet[Certificate]
 ) -> HttpResponse | None:

@@ -9,6 +9,7 @@ from asgiref.sync import async_to_sync
 from django.conf import settings
 from django.contrib.auth.models import User
 
+from chargers.commands import may_send
 from chargers.errors import NotFound
 from chargers.models import Charger, Command
 from gateway import actions, results
@@ -82,8 +83,8 @@ def send(user: User, identity: str, wish: CommandWish) -> Command:
 
 
 def check_permission(user: User, word: str) -> None:
-    """`send_command` is for every word, `send_reset` for one. Raises Forbidden, naming what is missing."""
-    if not user.has_perm("chargers.send_command") and not user.has_perm(f"chargers.send_{word}"):
+    """Raises Forbidden, naming what is missing."""
+    if not may_send(user, word):
         raise Forbidden(
             "You may not send this command",
             detail=f"The permission chargers.send_{word} is missing (or chargers.send_command, for all of them)",

@@ -123,7 +123,7 @@ def _form(kind: type[OrderForm], request: HttpRequest, chargers: Sequence[Charge
 # --- on chargers ---
 
 
-@admin.action(description="Limit power…", permissions=["send_command"])
+@admin.action(description="Limit power…", permissions=["send_set_charging_profile"])
 def limit_chargers(
     page: ChargerAdmin, request: HttpRequest, queryset: QuerySet[Charger]
 ) -> HttpResponse | None:
@@ -142,7 +142,7 @@ def limit_chargers(
     return _carry_out(page, request, rows, send, name="limit_chargers", title="Limit power", form=form)
 
 
-@admin.action(description="Clear limits…", permissions=["send_command"])
+@admin.action(description="Clear limits…", permissions=["send_clear_charging_profile"])
 def clear_chargers(
     page: ChargerAdmin, request: HttpRequest, queryset: QuerySet[Charger]
 ) -> HttpResponse | None:
@@ -154,7 +154,7 @@ def clear_chargers(
     return _carry_out(page, request, rows, send, name="clear_chargers", title="Clear limits", warning=warning)
 
 
-@admin.action(description="Ask for its schedule…", permissions=["send_command"])
+@admin.action(description="Ask for its schedule…", permissions=["send_get_composite_schedule"])
 def ask_for_schedule(
     page: ChargerAdmin, request: HttpRequest, queryset: QuerySet[Charger]
 ) -> HttpResponse | None:
@@ -182,7 +182,7 @@ ChargerAdmin.offer(ask_for_schedule)
 # --- on sessions ---
 
 
-@admin.action(description="Limit power…", permissions=["send_command"])
+@admin.action(description="Limit power…", permissions=["send_set_charging_profile"])
 def limit_sessions(
     page: Page, request: HttpRequest, queryset: QuerySet[ChargingSession]
 ) -> HttpResponse | None:
@@ -201,7 +201,7 @@ def limit_sessions(
     return _carry_out(page, request, rows, send, name="limit_sessions", title="Limit power", form=form)
 
 
-@admin.action(description="Clear limits…", permissions=["send_command"])
+@admin.action(description="Clear limits…", permissions=["send_clear_charging_profile"])
 def clear_sessions(
     page: Page, request: HttpRequest, queryset: QuerySet[ChargingSession]
 ) -> HttpResponse | None:

@@ -23,7 +23,7 @@ _TONES = {State.IN_STEP: "good", State.SENDING: "wait", State.FAILED: "bad"}
 Send = Callable[..., Command | None]
 
 
-@admin.action(description="Send again", permissions=["send_command"])
+@admin.action(description="Send again", permissions=["send_send_local_list"])
 def send_again(
     page: "LocalListAdmin", request: HttpRequest, queryset: QuerySet[LocalList]
 ) -> HttpResponse | None:
@@ -31,7 +31,7 @@ def send_again(
     return page.send(request, queryset, local_lists.check)
 
 
-@admin.action(description="Send in full", permissions=["send_command"])
+@admin.action(description="Send in full", permissions=["send_send_local_list"])
 def send_in_full(
     page: "LocalListAdmin", request: HttpRequest, queryset: QuerySet[LocalList]
 ) -> HttpResponse | None:
@@ -76,7 +76,7 @@ class LocalListAdmin(Page):
         form_url: str = "",
         extra_context: dict[str, Any] | None = None,
     ) -> HttpResponse:
-        may_send = self.has_send_command_permission(request)
+        may_send = self.may_use(request, "send_again", "send_in_full")
         return super().change_view(
             request, object_id, form_url, {**(extra_context or {}), "may_send": may_send}
         )

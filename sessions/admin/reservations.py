@@ -13,6 +13,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from chargers.admin import columns, sending
 from chargers.admin.columns import page_url
 from chargers.admin.pages import Page, YesNo, narrowed
+from chargers.commands import RESERVE_NOW, may_send
 from chargers.errors import DomainError
 from chargers.events import utcnow
 from chargers.models import Charger, Command, Connector
@@ -81,7 +82,7 @@ class Open(YesNo):
         return queryset.filter(condition if yes else ~condition)
 
 
-@admin.action(description="Cancel reservations…", permissions=["send_command"])
+@admin.action(description="Cancel reservations…", permissions=["send_cancel_reservation"])
 def cancel(
     page: "ReservationAdmin", request: HttpRequest, queryset: QuerySet[Reservation]
 ) -> HttpResponse | None:
@@ -164,7 +165,7 @@ class ReservationAdmin(Page):
     # --- permissions: made and cancelled, never changed or deleted ---
 
     def has_add_permission(self, request: HttpRequest) -> bool:
-        return super().has_add_permission(request) and self.has_send_command_permission(request)
+        return super().has_add_permission(request) and may_send(request.user, RESERVE_NOW)
 
     def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
         return False
@@ -203,7 +204,7 @@ class ReservationAdmin(Page):
         extra_context: dict[str, Any] | None = None,
     ) -> HttpResponse:
         may_cancel = (
-            self.has_send_command_permission(request)
+            self.may_use(request, "cancel")
             and Reservation.objects.filter(pk=object_id, state__in=Reservation.OPEN).exists()
         )
         return super().change_view(

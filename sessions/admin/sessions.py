@@ -84,7 +84,7 @@ class Tag(admin.SimpleListFilter):
         return queryset.filter(id_tag=self.value()) if self.value() else queryset
 
 
-@admin.action(description="Remote stop…", permissions=["send_command"])
+@admin.action(description="Remote stop…", permissions=["send_remote_stop"])
 def remote_stop(
     page: "ChargingSessionAdmin", request: HttpRequest, queryset: QuerySet[ChargingSession]
 ) -> HttpResponse | None:
@@ -199,7 +199,7 @@ class ChargingSessionAdmin(Facts):
         is_open = session is not None and session.is_open
         may_decide = session is not None and self.has_decide_permission(request)
         buttons = {
-            "may_stop": is_open and self.has_send_command_permission(request),
+            "may_stop": is_open and self.may_use(request, "remote_stop"),
             "may_close": may_decide and session is not None and session.status in RUNNING,
             "may_accept": may_decide and not is_open and session is not None and session.review == "waiting",
             "may_correct": may_decide and session is not None and session.status == "completed",

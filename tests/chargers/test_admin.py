@@ -15,7 +15,7 @@ from chargers import commands, passwords
 from chargers.admin import sending
 from chargers.admin.orders import ORDERS
 from chargers.events import utcnow
-from chargers.models import Charger, Command, Connector, Station
+from chargers.models import WORDS, Charger, Command, Connector, Station
 from tests.factories import (
     make_charger,
     make_online_charger,
@@ -604,6 +604,34 @@ def test_commands_are_for_those_who_may_send_them() -> None:
     response = confirm(sends, "hard_reset", charger)
     assert charger.commands.get().params == {"type": "Hard"}
     assert response.request["PATH_INFO"] == list_of(Charger), "the answer is not for these eyes"
+
+
+def test_who_may_send_one_word_is_offered_and_can_do_that_one_alone() -> None:
+    charger = make_online_charger()
+    sends = staff("chargers.view_charger", "chargers.view_command", "chargers.send_clear_cache")
+    for url in (list_of(Charger), page_of(charger)):
+        text = text_of(sends.get(url))
+        assert 'value="clear_cache"' in text
+        for other in ("hard_reset", "limit_chargers", "update_firmware", "new_password"):
+            assert f'value="{other}"' not in text
+    confirm(sends, "hard_reset", charger)
+    confirm(sends, "new_password", charger)
+    assert not charger.commands.exists()
+    act(sends, "clear_cache", charger)
+    assert charger.commands.get().action == "clear_cache"
+
+
+def test_every_button_that_sends_asks_for_the_permission_of_its_word() -> None:
+    """`send_command` is for all; a button that named it alone would be shut to those who have its word."""
+    named = set()
+    for page in admin.site._registry.values():
+        for action in page.actions or ():
+            named |= {p for p in getattr(action, "allowed_permissions", ()) if p.startswith("send_")}
+    words = {f"send_{word}" for word in WORDS}
+    assert named < words
+    # Sent by the server of itself, by other pages, or by the API only.
+    unoffered = {"certificate_signed", "get_local_list_version", "reserve_now"}
+    assert words - named == {f"send_{word}" for word in unoffered}
 
 
 def test_pages_are_for_staff() -> None:
