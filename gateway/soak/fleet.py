@@ -1,7 +1,9 @@
 """The chargers of a soak, with their troubles and their books."""
 
 import asyncio
+import math
 import random
+import time
 from collections import Counter
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -100,25 +102,31 @@ class Fleet:
         dialling = partial(dial, url=next_url, redial_s=0.5, redial_most_s=2)
         self._dialling = [asyncio.create_task(dialling(each)) for each in self.chargers.values()]
 
-    async def recover(self, *, timeout_s: float) -> None:
-        """Faults off, clocks right, cars gone; wait until every fact is delivered. Then a restart tells the rest."""
-        await self._settle(timeout_s)
+    async def recover(self, *, patience_s: float) -> None:
+        """Faults off, clocks right, cars gone; wait until every fact is delivered. Then a restart tells the rest.
+
+        It takes the time it takes, but not `patience_s` in which nothing more is delivered.
+        """
+        await self._settle(patience_s)
         chargers = self.chargers.values()
         for charger in chargers:
             charger.restart_later("Reboot", graceful=True)
-        await asyncio.gather(*(each.until(is_away, timeout_s=timeout_s) for each in chargers))
-        await self._settle(timeout_s)
+        await asyncio.gather(*(each.until(is_away, timeout_s=patience_s) for each in chargers))
+        await self._settle(patience_s)
 
-    async def _settle(self, timeout_s: float) -> None:
+    async def _settle(self, patience_s: float) -> None:
         """A start asked for before may still arrive, and its car is plugged in then: so again and again."""
-        for _ in range(int(timeout_s / LOOK_S)):
-            restless = [each for each in self.chargers.values() if not is_settled(each)]
-            if not restless:
-                return
+        fewest, deadline = math.inf, 0.0
+        while restless := [each for each in self.chargers.values() if not is_settled(each)]:
+            left = sum(each.kept_messages for each in restless) + len(restless)
+            now = time.monotonic()
+            if left < fewest:
+                fewest, deadline = left, now + patience_s
+            elif now > deadline:
+                raise RuntimeError(f"not recovered: {len(restless)}, such as {described(restless[0])}")
             for charger in restless:
                 charger.recover()
             await asyncio.sleep(LOOK_S)
-        raise RuntimeError("not recovered: " + "; ".join(described(each) for each in restless))
 
     async def close(self) -> None:
         for task in self._dialling:

@@ -116,7 +116,7 @@ async def soak(plan: Plan, say: Callable[[str], object]) -> Report:
         fleet.dial(servers.url)
         await _trouble(plan, rows, servers, fleet, lines, claims, report, say)
         say("recovering: faults off, cars gone, everything kept is delivered")
-        await fleet.recover(timeout_s=SETTLE_S)
+        await fleet.recover(patience_s=SETTLE_S)
         report.figures["unsettled"] = await _settled(rows.prefix)
         await servers.stop()
     finally:

@@ -16,6 +16,7 @@ from django.conf import settings
 from django.db import connection
 
 from gateway.ocpp.simulated_books import Entry
+from gateway.soak import fleet
 from gateway.soak.comparison import Truth, differences
 from gateway.soak.drivers import Claim
 from sessions import ledger
@@ -296,3 +297,37 @@ def test_difference_says_all_that_is_known(case: Case, session: ChargingSession)
     text = str(first)
     assert case.charger.identity in text
     assert "'energy_wh': 1" in text
+
+
+class Delivering:
+    """A charger that delivers some of what it kept at every look."""
+
+    identity, registration, connectors = "SLOW", "Accepted", dict[int, object]()
+
+    def __init__(self, kept: int, at_a_time: int) -> None:
+        self.kept_messages, self.at_a_time = kept, at_a_time
+        self.uplink = self
+
+    ready = True
+
+    @property
+    def is_quiet(self) -> bool:
+        return self.kept_messages == 0
+
+    def recover(self) -> None:
+        self.kept_messages = max(0, self.kept_messages - self.at_a_time)
+
+
+async def settle(charger: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fleet, "LOOK_S", 0.01)
+    whole = fleet.Fleet([], seed=1, rates={}, books=None)
+    whole.chargers = {"SLOW": charger}
+    await whole._settle(patience_s=0.02)
+
+
+async def test_chargers_that_go_on_delivering_are_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A fleet with much to deliver takes longer than any fixed time; one that delivers nothing is given up."""
+    await settle(charger := Delivering(50, at_a_time=1), monkeypatch)
+    assert charger.is_quiet
+    with pytest.raises(RuntimeError, match=r"not recovered: 1, such as SLOW .* 50 messages kept"):
+        await settle(Delivering(50, at_a_time=0), monkeypatch)
