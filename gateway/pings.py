@@ -3,11 +3,12 @@
 from collections.abc import Callable
 from typing import Any
 
-from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.http11 import Request
 
+from gateway.frames import QuickFrames
 
-class PingedSocket(WebSocketsSansIOProtocol):
+
+class PingedSocket(QuickFrames):
     """`silence_s`, if set, tells for how long nothing was heard: a frame since the ping is as good as its pong."""
 
     silence_s: Callable[[], float] | None = None

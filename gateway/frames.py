@@ -1,0 +1,124 @@
+"""uvicorn's WebSocket, with a short way for what nearly every message is: one text frame, whole, in one piece.
+
+websockets' parser takes a generator step for each part of a frame, and uvicorn a queue made for many readers: together
+more than all the rest of a message. Everything else goes their way: fragments, control frames, binary, broken frames,
+a frame that arrives in parts, and what follows it until a frame ends where the data does.
+"""
+
+import asyncio
+from typing import Any
+
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from websockets.frames import apply_mask
+from websockets.protocol import State
+
+WHOLE_TEXT = 0x81  # FIN and the opcode of text
+MASKED, EXTENDED = 0x80, 126
+MAX_SHORT = 0xFFFF
+
+
+class QuickFrames(WebSocketsSansIOProtocol):
+    """`max_size` of the configuration holds on either way."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.queue: Arrived = Arrived(self.loop)  # type: ignore[assignment]  # what uvicorn needs of a queue
+        self.is_between_frames = False
+
+    def data_received(self, data: bytes) -> None:
+        if self.is_between_frames and (text := self._whole_text(data)) is not None:
+            self._take(text)
+            return
+        super().data_received(data)
+        self.is_between_frames = self._is_between_frames()
+
+    def _is_between_frames(self) -> bool:
+        """Whether the parser waits for the first byte of a message."""
+        conn = self.conn
+        return (
+            self.handshake_complete
+            and conn.state is State.OPEN
+            and conn.parser_exc is None
+            and conn.current_size is None
+            and not conn.extensions
+            and _innermost(conn.parser).__name__ == "at_eof"
+        )
+
+    def _whole_text(self, data: bytes) -> str | None:
+        size = len(data)
+        if size < 6 or data[0] != WHOLE_TEXT or self.conn.state is not State.OPEN:
+            return None
+        length, begin = data[1] - MASKED, 6
+        if length == EXTENDED:
+            length, begin = data[2] << 8 | data[3], 8
+            if length < EXTENDED:
+                return None
+        elif not 0 <= length < EXTENDED:
+            return None
+        if size != begin + length or length > (self.conn.max_message_size or length):
+            return None
+        try:
+            return apply_mask(data[begin:], data[begin - 4 : begin]).decode()
+        except UnicodeDecodeError:
+            return None
+
+    def _take(self, text: str) -> None:
+        if not self.queue.empty() and not self.read_paused:  # one may wait; more hold up the sender
+            self.read_paused = True
+            self.transport.pause_reading()
+        self.queue.put_nowait({"type": "websocket.receive", "text": text})
+
+    async def send(self, message: Any) -> None:
+        if (
+            message["type"] != "websocket.send"
+            or (text := message.get("text")) is None
+            or self.conn.state is not State.OPEN
+            or self.conn.extensions
+            or self.disconnected
+            or not self.writable.is_set()
+        ):
+            await super().send(message)
+            return
+        payload = text.encode()
+        length = len(payload)
+        if length < EXTENDED:
+            self.transport.write(bytes((WHOLE_TEXT, length)) + payload)
+        elif length <= MAX_SHORT:
+            self.transport.write(bytes((WHOLE_TEXT, EXTENDED, length >> 8, length & 0xFF)) + payload)
+        else:
+            await super().send(message)
+
+
+def _innermost(generator: Any) -> Any:
+    """What a generator waits for, down the chain of `yield from`."""
+    while (inner := generator.gi_yieldfrom) is not None:
+        generator = inner
+    return generator
+
+
+class Arrived:
+    """Messages for the one task that reads them."""
+
+    __slots__ = ("_loop", "_messages", "_waiter")
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._messages: list[Any] = []  # few at a time; a deque alone is half a kilobyte
+        self._waiter: asyncio.Future[None] | None = None
+
+    def empty(self) -> bool:
+        return not self._messages
+
+    def put_nowait(self, message: Any) -> None:
+        self._messages.append(message)
+        if (waiter := self._waiter) is not None and not waiter.done():
+            waiter.set_result(None)
+
+    async def get(self) -> Any:
+        while not self._messages:
+            self._waiter = self._loop.create_future()
+            try:
+                await self._waiter
+            finally:
+                self._waiter = None
+        return self._messages.pop(0)
