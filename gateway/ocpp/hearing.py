@@ -3,11 +3,15 @@
 Never fails: what means nothing is None, or empty.
 """
 
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
+import msgspec
+import orjson
+
 from chargers.quirks import NONE, Quirks
-from gateway.ocpp.rpc import Rpc
+from gateway.ocpp.plain_values import plain_readings
+from gateway.ocpp.rpc import CallError, Rpc
 from gateway.ocpp.sampled_values import readings_from
 from gateway.ocpp.times import parsed
 from sessions.metering import Metered
@@ -53,6 +57,17 @@ class Hearing:
         return readings_from(
             meter_values, received_at=received_at, quirks=self.quirks, breach=self.rpc.breach
         )
+
+    def plain_readings(self, values: list[msgspec.Raw], *, received_at: datetime) -> list[Reading]:
+        """The readings of values that look as they should; those that do not are read as any others."""
+        is_plain = not self.quirks.scales and self.quirks.zone is UTC
+        readings = plain_readings(values, received_at=received_at) if is_plain else None
+        if readings is not None:
+            return readings
+        try:
+            return self.readings([orjson.loads(bytes(value)) for value in values], received_at=received_at)
+        except orjson.JSONDecodeError as error:  # deeper than it reads
+            raise CallError("FormationViolation", "Not JSON") from error
 
     def of_session(self, readings: list[Reading], metered: Metered, *, is_first: bool) -> list[Reading]:
         """The readings on the register that the session began with; `is_first` of what is heard of it here."""

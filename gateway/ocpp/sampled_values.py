@@ -31,6 +31,20 @@ _OTHER_PLACES = {"Inlet", "Body"}
 _PHASES = {"L1": "L1", "L2": "L2", "L3": "L3", "L1-N": "L1", "L2-N": "L2", "L3-N": "L3"}
 
 
+def meaning(
+    measurand: str, unit: str, phase: str, location: str
+) -> tuple[str, float | None, str | None] | None:
+    """(field, factor, conductor) of a sample; None for what no field is of.
+
+    The factor of a unit that we do not know is None. The conductor is None for a total, "" for none that counts.
+    """
+    known = _MEASURANDS.get(measurand or ENERGY)
+    if known is None or location in _OTHER_PLACES:
+        return None
+    field, factors, default_unit, _ = known
+    return field, factors.get(unit or default_unit), _PHASES.get(phase, "") if phase else None
+
+
 def _unnoticed(rule: str, detail: str) -> None:
     """Nobody asked for the broken rules."""
 
@@ -72,31 +86,26 @@ def _reading(
         if not isinstance(sample, dict):
             continue
         context = context or str(sample.get("context") or "")
+        unit = sample.get("unit")
         try:
-            known = _MEASURANDS.get(sample.get("measurand") or ENERGY)
-            if (
-                known is None
-                or sample.get("location") in _OTHER_PLACES
-                or sample.get("format") == "SignedData"
-            ):
+            if sample.get("format") == "SignedData":
                 continue
-            field, factors, default_unit, _ = known
-            unit = sample.get("unit") or default_unit
-            factor = factors.get(unit)
-            if factor is None:
-                factor = _factor_of_unknown(field, unit, quirks, breach)
-            phase = sample.get("phase") or None
-            conductor = _PHASES.get(phase) if phase else None
+            meant = meaning(sample.get("measurand"), unit, sample.get("phase"), sample.get("location"))  # type: ignore[arg-type]
         except TypeError:  # a list or an object where a word belongs
             continue
+        if meant is None:
+            continue
+        field, factor, conductor = meant
+        if factor is None:
+            factor = _factor_of_unknown(field, unit, quirks, breach)
         number = _number(sample.get("value"))
         if factor is None or number is None:
             continue
-        if phase is None:
+        if conductor is None:
             totals.setdefault(field, number * factor)
         elif conductor:
             phases.setdefault(field, {})[conductor] = number * factor
-    fields = _fields(totals, phases)
+    fields = combined(totals, phases)
     if quirks.scales:
         _scale(fields, quirks)
     if "energy_wh" in fields:
@@ -141,7 +150,8 @@ def _kept(meter_value: dict[str, Any]) -> bytes:
         return b'{"omitted": "nested too deeply to be kept"}'
 
 
-def _fields(totals: dict[str, float], phases: dict[str, dict[str, float]]) -> dict[str, Any]:
+def combined(totals: dict[str, float], phases: dict[str, dict[str, float]]) -> dict[str, Any]:
+    """Each field's value: the total as told, else of its phases."""
     fields: dict[str, Any] = dict(totals)
     for field, by_phase in phases.items():
         if field not in fields:
