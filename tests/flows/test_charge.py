@@ -5,6 +5,8 @@ from sessions.models import ChargingSession
 from tests import wire
 from tests.conftest import Site
 from tests.factories import make_charger, make_tariff, make_user, token_of
+from tests.redis_servers import Valkey
+from tests.server_process import ServerProcess
 
 
 def now() -> str:
@@ -12,6 +14,22 @@ def now() -> str:
 
 
 async def test_a_charge_from_start_to_its_price(site: Site) -> None:
+    await charge(site)
+
+
+async def test_a_charge_over_channels_own_redis_layer(committed: None) -> None:
+    """Ours survives more, but who has reasons to take that of channels_redis is served as well."""
+    with Valkey() as redis:
+        layer = {"CHANNEL_LAYER": "channels_redis.pubsub.RedisPubSubChannelLayer", "REDIS_URL": redis.url}
+        site = Site(ServerProcess(**layer), ServerProcess(**layer))
+        try:
+            await charge(site)
+        finally:
+            for server in site:
+                server.stop()
+
+
+async def charge(site: Site) -> None:
     charger, user = make_charger(), make_user()
     make_tariff(stations=[charger.station], price_per_kwh="0.50", price_per_session="1")
     async with (

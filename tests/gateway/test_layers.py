@@ -5,7 +5,8 @@ from typing import Any
 
 from channels.layers import get_channel_layer
 
-from gateway.layers import MAX_WAITING
+from gateway.inbox import MAX_WAITING
+from gateway.layers import figures, is_up
 from tests.conftest import stack
 
 
@@ -73,6 +74,47 @@ async def test_a_quick_reader_gets_all_of_a_burst() -> None:
         await layer.group_send("layers.burst", {"type": "x", "number": number})
     assert await reading == list(range(4 * MAX_WAITING))
     await layer.group_discard("layers.burst", channel)
+
+
+async def test_a_channel_that_is_forgotten_leaves_all_its_groups() -> None:
+    layer: Any = get_channel_layer()
+    before = figures()["groups"]
+    channel, other = await layer.new_channel(), await layer.new_channel()
+    for group in ("layers.one", "layers.two"):
+        await layer.group_add(group, channel)
+    await layer.group_add("layers.two", other)
+    await layer.forget(channel)
+    assert figures()["groups"] == before + 1
+    await layer.group_send("layers.two", {"type": "x"})
+    assert (await received(layer, other))["type"] == "x"
+    await layer.forget(other)
+    assert figures()["groups"] == before
+
+
+async def test_what_goes_through_is_counted() -> None:
+    layer: Any = get_channel_layer()
+    channel = await layer.new_channel()
+    before = figures()
+    for _ in range(MAX_WAITING + 1):
+        await layer.send(channel, {"type": "x"})
+    after = figures()
+    assert after["delivered"] - before["delivered"] == MAX_WAITING + 1
+    assert after["overflowed"] - before["overflowed"] == 1
+    assert after["waiting"] - before["waiting"] == 1
+    assert is_up()
+    await layer.forget(channel)
+    assert figures()["channels"] == before["channels"] - 1
+
+
+async def test_readers_who_give_up_lose_nothing() -> None:
+    layer: Any = get_channel_layer()
+    channel = await layer.new_channel()
+    reading = asyncio.create_task(layer.receive(channel))
+    await asyncio.sleep(0)
+    reading.cancel()
+    await asyncio.wait({reading})
+    await layer.send(channel, {"type": "x"})
+    assert (await received(layer, channel))["type"] == "x"
 
 
 if stack() == "real":

@@ -1,0 +1,57 @@
+"""A socket's messages from the channel layer: bounded, counted, and read by one."""
+
+import asyncio
+from collections import deque
+from dataclasses import dataclass
+from typing import Any
+
+MAX_WAITING = 256
+
+Message = dict[str, Any]
+
+# What a socket's consumer gets instead of what it did not read: it closes, and the client comes back to a snapshot.
+OVERFLOW: Message = {"type": "queue.overflow"}
+
+
+@dataclass
+class Counters:
+    """Since the process began. `overflowed`: queues that were full and forgot what waited; `undelivered`: messages
+    that could not be published."""
+
+    published: int = 0
+    delivered: int = 0
+    overflowed: int = 0
+    undelivered: int = 0
+
+
+counters = Counters()
+
+
+class Inbox:
+    """A socket's messages, for one reader. Full, it forgets them and says so: unread it would grow without limit."""
+
+    __slots__ = ("groups", "messages", "waiting")
+
+    def __init__(self) -> None:
+        self.groups: set[Any] = set()  # those it is in, so that none remembers it longer than it lives
+        self.messages: deque[Message] = deque()
+        self.waiting: asyncio.Future[None] | None = None
+
+    def put(self, message: Message) -> None:
+        if len(self.messages) >= MAX_WAITING:
+            self.messages.clear()
+            message = OVERFLOW
+            counters.overflowed += 1
+        self.messages.append(message)
+        counters.delivered += 1
+        if self.waiting is not None and not self.waiting.done():
+            self.waiting.set_result(None)
+
+    async def get(self) -> Message:
+        while not self.messages:
+            self.waiting = asyncio.get_running_loop().create_future()
+            try:
+                await self.waiting
+            finally:
+                self.waiting = None
+        return self.messages.popleft()
