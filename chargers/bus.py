@@ -8,7 +8,9 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Callable, Iterable
-from typing import Any
+from contextlib import suppress
+from contextvars import ContextVar
+from typing import Any, NamedTuple
 
 from asgiref.sync import async_to_sync
 from channels.layers import get_channel_layer
@@ -18,8 +20,11 @@ logger = logging.getLogger(__name__)
 
 # (group or channel, message). A group is marked by the first member.
 Envelope = tuple[bool, str, dict[str, Any]]
+OnLost = Callable[[list[Envelope]], None]
 
+# Ticks (meter values as they come: the next one says more) take at most half of it, so that an ending finds a place.
 MAX_WAITING = 20_000
+LOOK_S = 0.01
 
 
 def to_group(group: str, message: dict[str, Any]) -> Envelope:
@@ -40,34 +45,50 @@ def send_on_commit(envelopes: Iterable[Envelope]) -> None:
         )  # Django names it if it fails: a partial has no name
 
 
+traceparent: ContextVar[str] = ContextVar("traceparent", default="")
+"""The trace that what is done here belongs to (W3C Trace Context), if somebody traces: messages carry it along."""
+
+
 def post(envelopes: list[Envelope]) -> None:
     """Send now, from any thread, without waiting for it."""
+    if trace := traceparent.get():
+        envelopes = [(*to, {**message, "traceparent": trace}) for *to, message in envelopes]  # type: ignore[misc]
     if _publisher is not None:
         _publisher.post(envelopes)
     else:
         async_to_sync(_deliver)(envelopes)
 
 
-async def _deliver(envelopes: list[Envelope]) -> None:
-    layer = get_channel_layer()
+async def _deliver(envelopes: list[Envelope]) -> list[Envelope]:
+    """Send; returns what did not get to where it should: what matters is in the database."""
+    layer: Any = get_channel_layer()
     try:
         if many := getattr(layer, "deliver", None):
-            await many(envelopes)
-            return
+            return await many(envelopes)
         for is_group, address, message in envelopes:
             await (layer.group_send if is_group else layer.send)(address, message)
-    except (
-        Exception
-    ) as error:  # the bus is down: what matters is in the database, clients read it on reconnect
+    except Exception as error:
         logger.warning("bus: %d messages not sent: %s", len(envelopes), error)
+        return envelopes
+    return []
+
+
+def reaches(channel: str) -> bool:
+    """Whether a message to this channel would get there now, as far as is known: not while the bus is away, unless
+    it stays in this process."""
+    layer: Any = get_channel_layer()
+    # Of the type: channels_redis' layer answers for what it lacks, and only within an event loop.
+    return not hasattr(type(layer), "reaches") or layer.reaches(channel)
 
 
 class _Publisher:
     """Drains what all threads post, in order; while one batch is on its way the next one gathers."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self.loop = loop
-        self.waiting: deque[Envelope] = deque(maxlen=MAX_WAITING)
+    def __init__(self, loop: asyncio.AbstractEventLoop, on_lost: OnLost) -> None:
+        self.loop, self.on_lost = loop, on_lost
+        self.waiting: deque[Envelope] = deque()
+        self.is_delivering = self.may_hold_ticks = False
+        self.left_out = self.left_out_and_told = 0
         self.arrived = asyncio.Event()
         self.task = loop.create_task(self._drain())
 
@@ -75,8 +96,27 @@ class _Publisher:
         self.loop.call_soon_threadsafe(self._add, envelopes)
 
     def _add(self, envelopes: list[Envelope]) -> None:
-        self.waiting.extend(envelopes)
+        if len(self.waiting) + len(envelopes) <= MAX_WAITING // 2:
+            self.waiting.extend(envelopes)
+            self.may_hold_ticks = True
+        else:
+            for envelope in envelopes:
+                self._squeeze_in(envelope)
         self.arrived.set()
+
+    def _squeeze_in(self, envelope: Envelope) -> None:
+        """The bus is slower than we are: the newest ticks are left out first, then those that wait, all else last."""
+        waiting = len(self.waiting)
+        if _is_tick(envelope) and waiting >= MAX_WAITING // 2:
+            self.left_out += 1
+            return
+        if waiting >= MAX_WAITING and self.may_hold_ticks:
+            self.waiting = deque(each for each in self.waiting if not _is_tick(each))
+            self.may_hold_ticks = False
+        if len(self.waiting) >= MAX_WAITING:
+            self.waiting.popleft()  # a hint like all: clients find it in the database
+        self.left_out += waiting - len(self.waiting)
+        self.waiting.append(envelope)
 
     async def _drain(self) -> None:
         while True:
@@ -84,16 +124,58 @@ class _Publisher:
             self.arrived.clear()
             while self.waiting:
                 batch = [self.waiting.popleft() for _ in range(min(len(self.waiting), 500))]
-                await _deliver(batch)
+                self.is_delivering = True
+                if lost := await _deliver(batch):
+                    self.on_lost(lost)
+                self.is_delivering = False
+                if untold := self.left_out - self.left_out_and_told:
+                    logger.warning("the bus is slow: %d messages were left out", untold)
+                    self.left_out_and_told = self.left_out
+
+    async def flush(self) -> None:
+        """Return once all that was posted before is sent."""
+        await asyncio.sleep(0)  # what other threads posted arrives
+        while self.waiting or self.is_delivering:  # noqa: ASYNC110  # once, at the end; an event would cost every batch
+            await asyncio.sleep(LOOK_S)
+
+
+def _is_tick(envelope: Envelope) -> bool:
+    return "tick" in envelope[2]
+
+
+class Backlog(NamedTuple):
+    """Messages that wait, how full the queue is (0 to 1), and messages left out so far."""
+
+    waiting: int
+    fill: float
+    left_out: int
+
+
+def backlog() -> Backlog:
+    """From any thread."""
+    if _publisher is None:
+        return Backlog(0, 0.0, 0)
+    waiting = len(_publisher.waiting)
+    return Backlog(waiting, waiting / MAX_WAITING, _publisher.left_out)
 
 
 _publisher: _Publisher | None = None
 
 
-def attach() -> Callable[[], None]:
-    """Route this process's messages through the running event loop; returns what undoes it."""
+async def flush(*, timeout_s: float) -> None:
+    """Wait until what this process posted is sent, as far as the bus takes it in that time."""
+    if _publisher is not None:
+        with suppress(TimeoutError):
+            await asyncio.wait_for(_publisher.flush(), timeout_s)
+
+
+def attach(on_lost: OnLost = lambda envelopes: None) -> Callable[[], None]:
+    """Route this process's messages through the running event loop; returns what undoes it. `on_lost` is called
+    there with messages that could not be sent."""
     global _publisher
-    publisher = _publisher = _Publisher(asyncio.get_running_loop())
+    if start := getattr(get_channel_layer(), "start", None):
+        start()
+    publisher = _publisher = _Publisher(asyncio.get_running_loop(), on_lost)
 
     def detach() -> None:
         global _publisher

@@ -234,6 +234,9 @@ def renew_expiring() -> int:
     for row in expiring.select_related("charger"):
         try:
             with transaction.atomic():
+                Charger.objects.select_for_update(no_key=True).get(pk=row.charger_id)
+                if not expiring.filter(pk=row.pk).exists():  # another process was faster
+                    continue
                 send_command(
                     charger=row.charger, action=EXTENDED_TRIGGER_MESSAGE, params={"message": TRIGGER}
                 )

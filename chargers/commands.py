@@ -13,9 +13,10 @@ from django.conf import settings
 from django.contrib.auth.models import AbstractBaseUser, AnonymousUser, PermissionsMixin
 from django.db import transaction
 from django.db.models import Q
+from django.dispatch import Signal
 
 from chargers import bus, passwords
-from chargers.errors import ChargerAccepted, ChargerOffline, ChargerPending, NotFound
+from chargers.errors import ChargerAccepted, ChargerOffline, ChargerPending, ChargerUnreachable, NotFound
 from chargers.events import (
     ChargerConfigurationChanged,
     ConfigurationChange,
@@ -57,6 +58,9 @@ TRIGGERS = (TRIGGER_MESSAGE, EXTENDED_TRIGGER_MESSAGE)
 
 HIDDEN = passwords.HIDDEN  # instead of a charger's own password, which is shown to nobody
 
+ended = Signal()
+"""Sent with each `command` that has ended, once that is committed, to those who watch. Nothing may depend on it."""
+
 Status = Command.Status
 OPEN = (Status.QUEUED, Status.SENT)
 # A late answer may still settle these (E13, E32).
@@ -81,11 +85,14 @@ def send_command(
 ) -> Command:
     """Write the command and wake the process that holds the charger's socket once this is committed.
 
-    Raises ChargerOffline; ChargerPending for a start or stop before acceptance (OCPP 1.6 §4.2); ChargerAccepted
-    for a trigger of BootNotification after it (E44); NotFound for a trigger of a connector that is not there.
+    Raises ChargerOffline; ChargerUnreachable while the bus that leads to its process is away (E47); ChargerPending
+    for a start or stop before acceptance (OCPP 1.6 §4.2); ChargerAccepted for a trigger of BootNotification after it
+    (E44); NotFound for a trigger of a connector that is not there.
     """
     if not charger.is_connected:
         raise ChargerOffline
+    if not bus.reaches(charger.channel_name):
+        raise ChargerUnreachable
     if action in (REMOTE_START, REMOTE_STOP) and charger.registration != Charger.Registration.ACCEPTED:
         raise ChargerPending
     if action in TRIGGERS:
@@ -142,6 +149,16 @@ def wake(command: Command, channel_name: str) -> None:
     bus.send_on_commit([bus.to_channel(channel_name, {"type": "command.ready", "id": str(command.pk)})])
 
 
+def queued_for(channels: Iterable[str]) -> list[tuple[str, str]]:
+    """(command id, channel) of what waits to be sent by these sockets and can still be: nobody may have woken them."""
+    young = utcnow() - timedelta(seconds=settings.COMMAND_TIMEOUT_S)
+    waiting = Command.objects.filter(
+        status=Status.QUEUED, created_at__gt=young, charger__channel_name__in=list(channels)
+    )
+    rows = waiting.order_by("created_at").values_list("pk", "charger__channel_name")
+    return [(str(pk), channel) for pk, channel in rows]
+
+
 def claim_command(command_id: uuid.UUID | str, *, channel_name: str) -> Command | None:
     """The command, now ours to send; None if it was claimed, has ended, is too old, or the charger moved on."""
     now = utcnow()
@@ -173,6 +190,7 @@ def finish_command(
 
 
 def _tell_waiters(command: Command) -> None:
+    transaction.on_commit(lambda: ended.send_robust(Command, command=command), robust=True)
     bus.send_on_commit(
         [bus.to_group(command_group(command.pk), {"type": "command.done", "id": str(command.pk)})]
     )
@@ -248,7 +266,8 @@ def abandon_command(command_id: uuid.UUID | str, *, error: str = "charger_timeou
 def end_commands_of(charger_id: int, statuses: Iterable[str] = OPEN) -> list[Command]:
     """The charger's socket went away: nothing that is open will be answered on it."""
     ended = []
-    for command in Command.objects.filter(charger_id=charger_id, status__in=list(statuses)):
+    open_ones = Command.objects.filter(charger_id=charger_id, finished_at=None, status__in=list(statuses))
+    for command in open_ones:
         status, _ = without_answer(command)
         if finished := finish_command(command.pk, status=status, error="charger_offline"):
             ended.append(finished)

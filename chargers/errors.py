@@ -13,6 +13,10 @@ class DomainError(Exception):
         super().__init__(self.sentence)
 
 
+class Superseded(Exception):
+    """What a socket wanted to do for its charger, which a newer socket owns by now (E2). No client sees it."""
+
+
 class NotFound(DomainError):
     code = "not_found"
     sentence = "Not found"
@@ -21,6 +25,13 @@ class NotFound(DomainError):
 class ChargerOffline(DomainError):
     code = "charger_offline"
     sentence = "The charger is not connected"
+
+
+class ChargerUnreachable(ChargerOffline):
+    """It is connected to a process that the bus does not lead to at the moment."""
+
+    code = "unavailable"
+    sentence = "The charger cannot be reached at the moment; try again"
 
 
 class ChargerPending(DomainError):

@@ -1,15 +1,17 @@
 """What happens to chargers: they come, go, boot, report. Plain, synchronous, atomic; doors call these."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import Literal, NamedTuple
 
 from django.conf import settings
-from django.db import transaction
+from django.db import connection, transaction
 from django.db.models import Prefetch, prefetch_related_objects
 
 from chargers import availability, bus, commands, firmware
 from chargers.clock import judged
+from chargers.errors import Superseded
 from chargers.events import (
     ALL_CHARGERS,
     ChargerList,
@@ -27,6 +29,7 @@ from chargers.models import Charger, Command, Connector, ConnectorStatus, Statio
 
 OFFLINE = "Offline"
 MAX_CONNECTORS = 100
+_OWNERSHIP = 0x0CB9  # the namespace of advisory locks by charger
 MAX_DETAIL = 50  # what a charger says of itself: the length of those columns
 
 
@@ -66,12 +69,50 @@ def _has_room_for_strangers() -> bool:
     return waiting.count() < settings.MAX_UNKNOWN_CHARGERS
 
 
+@contextmanager
+def as_owner(*, charger_id: int, epoch: int) -> Iterator[None]:
+    """What is done within is done while that socket owns the charger; Superseded if a newer one does (E2).
+
+    `connect` waits until it is done. So a process that stood still, before or within it, writes nothing after.
+    SQLite is for one process, in which the older socket hears of the newer one.
+    """
+    if connection.vendor != "postgresql":
+        yield
+        return
+    with transaction.atomic():
+        if _locked_epoch(charger_id, "pg_advisory_xact_lock_shared") not in (
+            epoch,
+            None,
+        ):  # None: it was deleted
+            raise Superseded
+        yield
+
+
+def is_owner(*, charger_id: int, epoch: int) -> bool:
+    """Whether no newer socket has connected since."""
+    return Charger.objects.filter(pk=charger_id, epoch=epoch).exists()
+
+
+def _locked_epoch(charger_id: int, lock: str) -> int | None:
+    """Locked first and read then, in one round trip. An advisory lock, since one of a row would have to be written."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"SELECT {lock}(%s, %s); SELECT epoch FROM chargers_charger WHERE id = %s",  # noqa: S608
+            [_OWNERSHIP, charger_id % 2**31, charger_id],
+        )
+        cursor.nextset()
+        row = cursor.fetchone()
+    return row[0] if row else None
+
+
 @transaction.atomic
 def connect(*, charger_id: int, channel_name: str, ocpp_version: str) -> Ownership:
     """Make this socket the charger's owner. The newest wins; the socket before it is told to close (E1, E2).
 
     What was sent on the older one will not be answered here (OCPP-J §4.1.4); what was not goes out on this one.
     """
+    if connection.vendor == "postgresql":
+        _locked_epoch(charger_id, "pg_advisory_xact_lock")  # what the older one is at is done first
     charger = Charger.objects.select_for_update(of=("self",)).select_related("station").get(pk=charger_id)
     previous = charger.channel_name
     now = utcnow()

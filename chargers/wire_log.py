@@ -4,7 +4,7 @@ Nothing else depends on it: it may be late, or have gaps.
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
@@ -15,6 +15,7 @@ from django.db.models import F
 
 from chargers.events import utcnow
 from chargers.models import Breach, Charger, OcppCall
+from chargers.partitions import Part, Partitioned
 from chargers.passwords import HIDDEN, KEYS, is_key
 from chargers.quirks import RULES
 
@@ -24,6 +25,9 @@ CUT = "… [{} more characters]"
 
 # Nine frames of ten, which name no configuration key: to look through them would cost more than all the rest.
 _MEASURED = frozenset({"MeterValues", "Heartbeat"})
+
+# By days, since they are kept for some weeks: each day one is dropped, and no row outlives its time by more than a day.
+CALLS = Partitioned("chargers_ocppcall", "at", by="day", ahead=3)
 
 PRUNE_BATCH, PRUNE_BATCHES = 2000, 10  # a sweep's share: small enough to hold up nobody
 
@@ -204,27 +208,65 @@ def _count(each: Broken) -> None:
         Breach.objects.filter(pk=breach.pk).update(count=F("count") + each.times, last_at=last_at)
 
 
+# --- what is too old, or too much ---
+
+
 def prune() -> int:
-    """Delete what is older than WIRE_LOG_DAYS, or beyond the newest WIRE_LOG_ROWS; returns how many.
+    """Delete what is older than WIRE_LOG_DAYS, or beyond the newest WIRE_LOG_ROWS; how many rows, or parts with all of
+    theirs.
 
     What is beyond is told by the keys, which grow by one: counting a large table would take longer than the rest.
     """
+    CALLS.make_ahead()
+    oldest_at = utcnow() - timedelta(days=settings.WIRE_LOG_DAYS)
+    newest = OcppCall.objects.order_by("-pk").values_list("pk", flat=True).first() or 0
+    beyond = newest - settings.WIRE_LOG_ROWS
+    dropped = sum(CALLS.drop(part) for part in _overdue(oldest_at, beyond))
+    return dropped + _in_batches(lambda: _prune_old(oldest_at)) + _in_batches(lambda: _prune_beyond(beyond))
+
+
+def _overdue(oldest_at: datetime, beyond: int) -> list[Part]:
+    """The parts of which no row is kept. One that is not over yet stays, since rows are written to it."""
+    now = utcnow()
+    return [
+        part
+        for part in CALLS.parts()
+        if part.end <= oldest_at or (part.end < now and _newest(part) <= beyond)
+    ]
+
+
+def _newest(part: Part) -> int:
+    with connection.cursor() as cursor:
+        cursor.execute(f"SELECT coalesce(max(id), 0) FROM {part.name}")  # noqa: S608
+        return int(cursor.fetchone()[0])
+
+
+def _in_batches(delete_some: Callable[[], int]) -> int:
     deleted = 0
     for _ in range(PRUNE_BATCHES):
-        deleted += (batch := _prune_some())
+        deleted += (batch := delete_some())
         if batch < PRUNE_BATCH:
             break
     return deleted
 
 
-def _prune_some() -> int:
-    newest = OcppCall.objects.order_by("-pk").values_list("pk", flat=True).first()
-    if newest is None:
+def _prune_old(oldest_at: datetime) -> int:
+    """Where parts are dropped, only what is in none."""
+    deleted = 0
+    for table in CALLS.remainders(oldest_at):
+        with connection.cursor() as cursor:
+            cursor.execute(
+                f"DELETE FROM {table} WHERE id IN (SELECT id FROM {table} WHERE at < %s ORDER BY at LIMIT %s)",  # noqa: S608
+                [oldest_at, PRUNE_BATCH],
+            )
+            deleted += cursor.rowcount
+    return deleted
+
+
+def _prune_beyond(beyond: int) -> int:
+    rows = OcppCall.objects.filter(pk__lte=beyond).order_by("pk").values_list("pk", "at")[:PRUNE_BATCH]
+    if not (found := list(rows)):
         return 0
-    oldest_at = utcnow() - timedelta(days=settings.WIRE_LOG_DAYS)
-    by_age = OcppCall.objects.filter(at__lt=oldest_at).order_by("at")
-    by_number = OcppCall.objects.filter(pk__lte=newest - settings.WIRE_LOG_ROWS).order_by("pk")
-    for overdue in (by_age, by_number):
-        if pks := list(overdue.values_list("pk", flat=True)[:PRUNE_BATCH]):
-            return OcppCall.objects.filter(pk__in=pks).delete()[0]
-    return 0
+    times = [at for _, at in found]  # named, so that other parts are not looked into
+    overdue = OcppCall.objects.filter(pk__in=[pk for pk, _ in found], at__range=(min(times), max(times)))
+    return overdue.delete()[0]

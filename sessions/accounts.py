@@ -12,7 +12,7 @@ from chargers.models import Charger
 from sessions import oddities
 from sessions.models import ChargingSession, Decision, Tariff
 from sessions.pricing import Price
-from sessions.totals import Facts, Limit, Register, Totals, Verdict, totals
+from sessions.totals import Facts, Limit, Register, Settled, Totals, Verdict, totals
 
 FIELDS = ("energy_wh", "stopped_at", "cost")
 
@@ -32,7 +32,9 @@ def limit() -> Limit:
 
 
 def facts_of(session: ChargingSession) -> Facts:
-    """What was told of a session, and decided about it; nothing that was reckoned."""
+    """What was told of a session, and decided about it; nothing that was reckoned, but where its readings are gone."""
+    if session.readings_kept == ChargingSession.Kept.NONE:
+        return _facts_without_readings(session)
     rows = session.readings.order_by("measured_at", "energy_wh").values_list("measured_at", "energy_wh")
     seen = list(rows)
     begun_at = session.started_at or session.created_at
@@ -46,6 +48,22 @@ def facts_of(session: ChargingSession) -> Facts:
         last_seen_at=seen[-1][0] if seen else begun_at,
         limit=limit(),
         verdict=verdict_on(session),
+    )
+
+
+def _facts_without_readings(session: ChargingSession) -> Facts:
+    """Its totals are facts now: what its readings said is in them alone."""
+    return Facts(
+        price=session.price,
+        started_at=session.started_at,
+        meter_start_wh=session.meter_start_wh,
+        stop_at=session.stop_told_at,
+        meter_stop_wh=session.meter_stop_wh,
+        registers=[],
+        last_seen_at=session.stopped_at or session.started_at or session.created_at,
+        limit=limit(),
+        verdict=verdict_on(session),
+        settled=Settled(session.energy_wh),
     )
 
 
@@ -73,7 +91,8 @@ def recount(session: ChargingSession, *, frame: str = "") -> Totals:
     """Set the totals by the facts, and say what is doubtful about them. The caller saves."""
     found = totals(facts_of(session))
     session.energy_wh, session.stopped_at, session.cost = found.energy_wh, found.stopped_at, found.cost
-    if "suspect" not in {doubt.flag for doubt in found.doubts}:
+    is_judged = session.readings_kept != ChargingSession.Kept.NONE
+    if is_judged and "suspect" not in {doubt.flag for doubt in found.doubts}:
         oddities.settle(session, "suspect")
     for doubt in found.doubts:
         oddities.note(session, doubt.flag, doubt.reason, frame)

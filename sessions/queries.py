@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from datetime import datetime
 
 import msgspec
-from django.db.models import Count, QuerySet
+from django.db.models import Count, Q, QuerySet
 
 from chargers.events import utcnow
 from sessions import pricing
@@ -24,6 +24,13 @@ def open_sessions_of(user_id: int) -> QuerySet[ChargingSession]:
     """The user's open sessions, the newest first."""
     sessions = ChargingSession.objects.filter(user_id=user_id, status__in=ChargingSession.OPEN)
     return with_relations(sessions).order_by("-pk")
+
+
+def users_with_news(user_ids: Iterable[int], since: datetime) -> list[int]:
+    """Those of these users who have an open session, or one that changed since then."""
+    recent = Q(status__in=ChargingSession.OPEN) | Q(updated_at__gte=since)
+    rows = ChargingSession.objects.filter(recent, user_id__in=list(user_ids))
+    return list(rows.order_by().values_list("user_id", flat=True).distinct())
 
 
 def open_session_of(user_id: int, *, identity: str | None = None) -> ChargingSession | None:

@@ -12,12 +12,14 @@ from django.db import IntegrityError, InterfaceError, OperationalError, transact
 from django.db.models import Q
 
 from chargers import availability, campaigns, certificates, commands, wire_log
+from chargers import retention as chargers_retention
 from chargers import services as charger_services
 from chargers.clock import judged
 from chargers.commands import REMOTE_START, REMOTE_STOP, send_command
 from chargers.errors import (
     ChargerOffline,
     ChargerPending,
+    ChargerUnreachable,
     ConnectorBusy,
     ConnectorUnavailable,
     NotFound,
@@ -33,6 +35,7 @@ from sessions import (
     queries,
     reservation_starts,
     reservations,
+    retention,
     unheard,
 )
 from sessions.errors import ActiveSessionExists, NoActiveSession
@@ -229,6 +232,8 @@ def settle(command: Command) -> None:
         sessions = ChargingSession.objects.filter(start_command=command, status=Status.PENDING)
         for session in queries.with_relations(sessions):
             code, message = _START_FAILURES[Command.Status(command.status)]
+            if command.error == ChargerUnreachable.code:
+                code = command.error
             ledger.fail(session, code=code, message=message)
     elif command.action == REMOTE_STOP and command.status != Command.Status.ACCEPTED:
         stopping = ChargingSession.objects.filter(stop_command=command, status=Status.STOPPING)
@@ -259,9 +264,9 @@ def charger_disconnected(*, charger_id: int, channel_name: str) -> None:
 
 
 @transaction.atomic
-def abandon_command(command_id: uuid.UUID) -> None:
-    """Its caller waits no longer; if it is still unsent it must stay so."""
-    if command := commands.abandon_command(command_id):
+def abandon_command(command_id: uuid.UUID | str, *, error: str = "charger_timeout") -> None:
+    """Its caller waits no longer, or nobody could be told of it; if it is still unsent it must stay so."""
+    if command := commands.abandon_command(command_id, error=error):
         settle(command)
 
 
@@ -314,6 +319,9 @@ def sweep() -> dict[str, int]:
         "campaigns": campaigns.sweep,
         "renewals": certificates.renew_expiring,
         "messages": wire_log.prune,
+        "readings": retention.sweep,
+        "old_commands": chargers_retention.forget_commands,
+        "security_events": chargers_retention.forget_security_events,
     }
     counts: dict[str, int] = {}
     failure: Exception | None = None

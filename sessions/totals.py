@@ -46,10 +46,16 @@ class Verdict(NamedTuple):
     is_void: bool = False
 
 
+class Settled(NamedTuple):
+    """What the readings came to, before they were deleted."""
+
+    energy_wh: int | None
+
+
 class Facts(NamedTuple):
     """All that the totals are made of. `stop_at` None: its end was never told, `last_seen_at` is the last of it.
 
-    `registers` are those of its readings, in order of time.
+    `registers` are those of its readings, in order of time; `settled` stands for them where they are kept no more.
     """
 
     price: Price | None
@@ -61,6 +67,7 @@ class Facts(NamedTuple):
     last_seen_at: datetime
     limit: Limit
     verdict: Verdict = Verdict()
+    settled: Settled | None = None
 
 
 class Doubt(NamedTuple):
@@ -111,6 +118,8 @@ def _cost(facts: Facts, energy_wh: int | None, stopped_at: datetime) -> Decimal 
 
 
 def _energy(facts: Facts, stopped_at: datetime) -> tuple[int | None, Doubt | None]:
+    if facts.settled is not None:
+        return facts.settled.energy_wh, None
     start, stop = facts.meter_start_wh, facts.meter_stop_wh
     registers = list(facts.registers)
     if start is not None:

@@ -65,6 +65,7 @@ class CommandAdmin(Facts):
         "status",
         Finished,
         Word,
+        ("created_at", admin.DateFieldListFilter),
     )
     list_select_related = ("charger", "requested_by")
     search_fields = (
@@ -75,8 +76,6 @@ class CommandAdmin(Facts):
         "requested_by__email",
     )
     search_help_text = "Identity or serial number of the charger, user, message id"
-    date_hierarchy = "created_at"
-    show_full_result_count = False
     fieldsets = (
         (None, {"fields": ("word", "charger_link", "badge", "outcome", "answer_json")}),
         ("What was asked", {"fields": ("params_json", "requester", "session_link")}),

@@ -286,7 +286,6 @@ class UpdateAdmin(Facts):
     list_display_links = ("badge",)
     search_fields = ("charger__identity", "charger__serial_number", "campaign__name", "location")
     search_help_text = "Identity or serial number of the charger, campaign, address"
-    show_full_result_count = False
     fieldsets = (
         (None, {"fields": ("charger_link", "badge", "status", "what", "versions")}),
         ("What was asked", {"fields": ("location", "is_signed", "campaign_link")}),

@@ -42,8 +42,26 @@ for _word in WORDS:
     setattr(Page, f"has_send_{_word}_permission", _permission_for(_word))
 
 
+class CappedPaginator(Paginator):
+    """Counts no further than what anyone pages through: counting millions of rows would take longer than the page."""
+
+    CAP = 10_000
+
+    @cached_property
+    def count(self) -> int:
+        rows = self.object_list
+        assert isinstance(rows, QuerySet)  # the admin's lists are
+        return rows.order_by()[: self.CAP].count()
+
+
 class Facts(Page):
-    """Pages of what happened: nobody adds, changes or deletes it by hand."""
+    """Pages of what happened: nobody adds, changes or deletes it by hand. There may be millions, so nothing on them may
+    look through all rows: neither a count, nor facets, nor a hierarchy of dates.
+    """
+
+    paginator = CappedPaginator
+    show_full_result_count = False
+    show_facets = admin.ShowFacets.NEVER
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False
@@ -111,15 +129,3 @@ class YesNo(admin.SimpleListFilter):
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
         value = self.value()
         return self.narrow(queryset, value == "yes") if value in ("yes", "no") else queryset
-
-
-class CappedPaginator(Paginator):
-    """Counts no further than what anyone pages through: counting millions of rows would take longer than the page."""
-
-    CAP = 10_000
-
-    @cached_property
-    def count(self) -> int:
-        rows = self.object_list
-        assert isinstance(rows, QuerySet)  # the admin's lists are
-        return rows.order_by()[: self.CAP].count()

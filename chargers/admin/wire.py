@@ -18,7 +18,7 @@ from django.utils.html import format_html
 
 from chargers import quirks
 from chargers.admin import columns
-from chargers.admin.pages import CappedPaginator, Facts, Page, YesNo, narrowed
+from chargers.admin.pages import Facts, Page, YesNo, narrowed
 from chargers.models import Breach, Charger, OcppCall, QuirkProfile
 
 # What the official schemas name; a list of what is there would mean to look through all rows.
@@ -103,9 +103,6 @@ class OcppCallAdmin(Facts):
     list_select_related = ("charger",)
     search_fields = ("message_id", "request", "answer")
     search_help_text = "Message id, or any text in the frames; narrowed to a charger or a time it is quicker"
-    show_full_result_count = False
-    show_facets = admin.ShowFacets.NEVER  # each would count all rows
-    paginator = CappedPaginator
     fieldsets = (
         (None, {"fields": (("charger_link", "way"), ("what", "badge"), ("when", "took"), "message_id_link")}),
         ("The message", {"fields": ("request_frame",)}),
@@ -144,7 +141,9 @@ class OcppCallAdmin(Facts):
     @admin.display(description="message id")
     def message_id_link(self, call: OcppCall) -> str:
         label = "All with this id"
-        link = columns.to_list("chargers.ocppcall", label, charger=call.charger_id, q=call.message_id)
+        link = columns.to_list(
+            "chargers.ocppcall", label, charger=call.charger_id, message_id=call.message_id
+        )
         return columns.links(call.message_id, link) if call.message_id else columns.NOTHING
 
     @admin.display(description="frame")

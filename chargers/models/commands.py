@@ -38,6 +38,9 @@ WORDS = (
     "signed_update_firmware",
 )
 
+# These belong to the story of a session, and stay as long as it does: for ever.
+OF_SESSIONS = ("remote_start", "remote_stop")
+
 
 class Command(models.Model):
     """Something asked of a charger. Its id is the message id of the OCPP CALL and the app's `message_id`."""
@@ -52,7 +55,7 @@ class Command(models.Model):
         UNKNOWN = "unknown"
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
-    charger = models.ForeignKey(Charger, models.CASCADE, related_name="commands")
+    charger = models.ForeignKey(Charger, models.CASCADE, related_name="commands", db_index=False)
     action = models.CharField(max_length=40)
     params = models.JSONField(default=dict, blank=True)
     status = models.CharField(max_length=10, choices=Status.choices, default=Status.QUEUED)
@@ -80,11 +83,18 @@ class Command(models.Model):
             ("send_command", "Can send every command to chargers"),
             *((f"send_{word}", f"Can send {word.replace('_', ' ')}") for word in WORDS),
         ]
+        # docs/data.md has each index with the queries that need it.
         indexes = [
             models.Index(fields=["charger", "-created_at"], name="command_by_charger"),
             models.Index(fields=["-created_at"], name="command_by_time"),
             # What the sweep looks for, every few seconds: only the open ones are in this index.
             models.Index(fields=["created_at"], name="command_open", condition=Q(finished_at=None)),
+            # Those that are deleted when they are old: not what began and ended sessions.
+            models.Index(
+                fields=["finished_at"],
+                name="command_to_forget",
+                condition=Q(finished_at__isnull=False) & ~Q(action__in=OF_SESSIONS),
+            ),
         ]
         constraints = [
             models.CheckConstraint(

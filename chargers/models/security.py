@@ -53,7 +53,7 @@ class Certificate(models.Model):
 class SecurityEvent(models.Model):
     """Something a charger noticed (SecurityEventNotification). The same one told again is stored once."""
 
-    charger = models.ForeignKey(Charger, models.CASCADE, related_name="security_events")
+    charger = models.ForeignKey(Charger, models.CASCADE, related_name="security_events", db_index=False)
     kind = models.CharField("type", max_length=50)
     is_critical = models.BooleanField("critical", default=False)
     tech_info = models.CharField(max_length=255, blank=True)
@@ -64,6 +64,11 @@ class SecurityEvent(models.Model):
 
     class Meta:
         ordering = ("-occurred_at", "-pk")
+        # docs/data.md has each index with the queries that need it.
+        indexes = [
+            models.Index(fields=["charger", "-occurred_at"], name="security_event_by_charger"),
+            models.Index(fields=["-received_at", "-id"], name="security_event_by_time"),
+        ]
         constraints = [
             models.UniqueConstraint(
                 fields=["charger", "kind", "tech_info", "occurred_at"], name="security_event_once"

@@ -9,7 +9,8 @@ from chargers.models.stations import Charger
 class OcppCall(models.Model):
     """One CALL and its answer: two frames of the wire log. Rows are only ever added, many at a time.
 
-    The database does not check the reference to the charger: it is written on the hot path.
+    The database does not check the reference to the charger: it is written on the hot path. On PostgreSQL the table is
+    in parts, by days of `at` (chargers.wire_log).
     """
 
     class Direction(models.TextChoices):
@@ -35,6 +36,7 @@ class OcppCall(models.Model):
     class Meta:
         ordering = ("-at", "-pk")
         verbose_name = "OCPP message"
+        # docs/data.md has each index with the queries that need it.
         indexes = [
             models.Index(fields=["charger", "-at"], name="call_by_charger"),
             models.Index(fields=["-at"], name="call_by_time"),

@@ -35,7 +35,6 @@ class ChargingProfileAdmin(Facts):
     search_fields = ("charger__identity", "id__exact", "session__transaction_id__exact")
     search_help_text = "Charger, profile id, transaction id"
     ordering = ("-pk",)
-    show_full_result_count = False
     fieldsets = (
         (None, {"fields": ("badge", "why", "where", "purpose", "stack_level", "session_link")}),
         ("Schedule", {"fields": ("course", "validity", "schedule", "least")}),

@@ -1,11 +1,11 @@
-"""The page of meter readings: there may be millions, so it counts no further than anyone reads."""
+"""The page of meter readings."""
 
 from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
 from chargers.admin import columns
-from chargers.admin.pages import CappedPaginator, Facts, narrowed
+from chargers.admin.pages import Facts, narrowed
 from chargers.models import Charger
 from sessions.admin import figures
 from sessions.models import ChargingSession, MeterReading
@@ -27,10 +27,6 @@ class MeterReadingAdmin(Facts):
     list_select_related = ("charger", "session")
     search_fields = ("charger__identity",)
     search_help_text = "Identity of the charger"
-    ordering = ("-pk",)  # by the primary key: no other order of all of them is at hand
-    show_full_result_count = False
-    show_facets = admin.ShowFacets.NEVER
-    paginator = CappedPaginator
     list_per_page = 100
     fields = (
         *("charger_link", "connector", "session_link", "measured", "received", "context"),
@@ -39,6 +35,11 @@ class MeterReadingAdmin(Facts):
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[MeterReading]:
         return super().get_queryset(request).select_related("charger", "session")
+
+    def get_ordering(self, request: HttpRequest) -> tuple[str, ...]:
+        """Of a charger or a session by time, as its index has them; of all by the key: no other order is at hand."""
+        is_narrowed = "charger" in request.GET or "session" in request.GET
+        return ("-measured_at", "-pk") if is_narrowed else ("-pk",)
 
     @admin.display(description="measured", ordering="measured_at")
     def measured(self, reading: MeterReading) -> str:

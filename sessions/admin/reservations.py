@@ -124,11 +124,11 @@ class ReservationAdmin(Page):
         narrowed(get_user_model(), "user"),
         Open,
         "state",
+        ("created_at", admin.DateFieldListFilter),
         ("expires_at", admin.DateFieldListFilter),
     )
     search_fields = ("charger__identity", "id_tag", "parent_id_tag", "user__username", "user__email")
     search_help_text = "Charger, id tag, user"
-    date_hierarchy = "created_at"
     show_full_result_count = False
     readonly_fields = (
         *("badge", "why", "where", "whom", "parent_id_tag", "expires", "session_link", "kept"),

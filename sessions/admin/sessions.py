@@ -138,16 +138,13 @@ class ChargingSessionAdmin(Facts):
         "review",
         Flagged,
         Begun,
-        ("started_at", admin.DateFieldListFilter),
+        ("created_at", admin.DateFieldListFilter),
     )
     search_fields = (
         *("charger__identity", "charger__serial_number", "user__username", "user__email", "id_tag"),
         *("transaction_id__exact", "start_command__id", "stop_command__id"),
     )
     search_help_text = "Charger, serial number, user, id tag, transaction id, message id"
-    date_hierarchy = "created_at"
-    ordering = ("-pk",)
-    show_full_result_count = False
     fieldsets = (
         (None, {"fields": ("badge", "where", "who", "duration", "energy", "power", "bill", "flag_badges")}),
         (

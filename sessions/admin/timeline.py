@@ -64,9 +64,9 @@ def _course(session: ChargingSession) -> Iterator[Entry]:
 
 def _commands(session: ChargingSession) -> Iterator[Entry]:
     begin, end = _window(session)
-    own = Q(started_session=session) | Q(stopped_sessions=session)
+    own = Q(pk__in=[session.start_command_id, session.stop_command_id])
     others = Q(charger=session.charger_id, created_at__range=(begin, end))
-    commands = Command.objects.filter(own | others).select_related("requested_by").distinct()
+    commands = Command.objects.filter(own | others).select_related("requested_by")
     for command in commands.order_by("created_at")[:MAX_CALLS]:
         if not _concerns(session, command.params, "transaction_id", "connector_id", "id_tag"):
             continue

@@ -75,15 +75,27 @@ class ChargingSession(models.Model):
         CORRECTED = "corrected"
         VOIDED = "voided"
 
+    class Kept(models.TextChoices):
+        """What is left of its readings (sessions.retention)."""
+
+        ALL = "all"
+        THINNED = "thinned"  # as many as give the same totals
+        NONE = "none"
+
     OPEN = (Status.PENDING, Status.ACTIVE, Status.STOPPING)
     RUNNING = (Status.ACTIVE, Status.STOPPING)
 
     user = models.ForeignKey(
-        settings.AUTH_USER_MODEL, models.PROTECT, null=True, blank=True, related_name="charging_sessions"
+        settings.AUTH_USER_MODEL,
+        models.PROTECT,
+        null=True,
+        blank=True,
+        related_name="charging_sessions",
+        db_index=False,  # session_by_user begins with it
     )
     # Sessions begun from an app take one of the user's places; a card at the charger is a fact and needs none.
     user_place = models.PositiveSmallIntegerField(null=True, editable=False)
-    charger = models.ForeignKey(Charger, models.PROTECT, related_name="sessions")
+    charger = models.ForeignKey(Charger, models.PROTECT, related_name="sessions", db_index=False)
     connector = models.ForeignKey(Connector, models.PROTECT, null=True, blank=True, related_name="sessions")
     id_tag = models.CharField(max_length=40)
     id_tag_status = models.CharField(
@@ -129,6 +141,10 @@ class ChargingSession(models.Model):
     flags = models.JSONField(
         default=list, blank=True, help_text="What was odd: late, reconciled, superseded …"
     )
+    # Its default is the database's too: processes of an earlier version, in a rolling restart, do not name it.
+    readings_kept = models.CharField(
+        max_length=7, choices=Kept.choices, default=Kept.ALL, db_default=Kept.ALL, editable=False
+    )
     created_at = models.DateTimeField(auto_now_add=True)
     updated_at = models.DateTimeField(auto_now=True)
 
@@ -136,6 +152,7 @@ class ChargingSession(models.Model):
     charger_id: int
     connector_id: int | None
     start_command_id: object
+    stop_command_id: object
     if TYPE_CHECKING:
         readings: RelatedManager["MeterReading"]
         oddities: RelatedManager["Oddity"]
@@ -144,11 +161,14 @@ class ChargingSession(models.Model):
     class Meta:
         ordering = ("-created_at", "-pk")
         verbose_name = "charging session"
+        # docs/data.md has each index with the queries that need it.
         indexes = [
             models.Index(fields=["user", "-created_at"], name="session_by_user"),
             models.Index(fields=["-created_at", "-id"], name="session_by_time"),
+            models.Index(fields=["charger", "-created_at"], name="session_by_charger"),
             models.Index(fields=["charger", "id_tag"], name="session_by_tag"),
             models.Index(fields=["-created_at"], name="session_to_review", condition=Q(review="waiting")),
+            models.Index(fields=["readings_kept", "stopped_at"], name="session_by_readings_kept"),
         ]
         constraints = [
             models.UniqueConstraint(
@@ -211,7 +231,8 @@ class WaitingSession(ChargingSession):
 class MeterReading(models.Model):
     """What a meter showed at one moment. Rows are only ever added, many at a time (sessions.meter_store).
 
-    The database does not check the two references again: it would be half the cost of a row.
+    The database does not check the two references again: it would be half the cost of a row. On PostgreSQL the table is
+    in parts, by months of `measured_at` (sessions.retention): who names a time looks into few of them.
     """
 
     session = models.ForeignKey(
@@ -248,9 +269,9 @@ class MeterReading(models.Model):
         ordering = ("measured_at", "pk")
         indexes = [models.Index(fields=["session", "measured_at"], name="reading_by_session")]
         constraints = [
-            # The same report twice is stored once.
+            # The same report twice is stored once; and a charger's readings by time.
             models.UniqueConstraint(
-                fields=["charger", "connector_number", "measured_at", "digest"], name="reading_once"
+                fields=["charger", "measured_at", "connector_number", "digest"], name="reading_once"
             )
         ]
 
