@@ -1,4 +1,4 @@
-"""Probes and figures: liveness, readiness, /stats for operators, /metrics for Prometheus."""
+"""Probes and figures: liveness, readiness, and /stats for operators. Prometheus has gateway.metrics."""
 
 import asyncio
 import logging
@@ -8,23 +8,18 @@ from typing import Any
 import msgspec
 from asgiref.sync import async_to_sync
 from channels.layers import get_channel_layer
-from django.db import DatabaseError, InterfaceError, connection
+from django.db import connection
 from django.db.migrations.executor import MigrationExecutor
-from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.http import HttpRequest, JsonResponse
 from django.views.decorators.http import require_safe
 from drf_spectacular.utils import OpenApiResponse, extend_schema
-from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
-from prometheus_client.core import GaugeMetricFamily
-from prometheus_client.gc_collector import GCCollector
-from prometheus_client.platform_collector import PlatformCollector
-from prometheus_client.process_collector import ProcessCollector
 from rest_framework.permissions import IsAdminUser
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from chargers.queries import counts as charger_counts
-from gateway import openapi
+from gateway import draining, lag, layers, openapi
 from gateway.app_socket import open_sockets
 from gateway.ocpp.socket import present_charger_ids
 from sessions.queries import counts as session_counts
@@ -32,6 +27,7 @@ from sessions.queries import counts as session_counts
 logger = logging.getLogger(__name__)
 
 PROBE_TIMEOUT_S = 3
+OK = "ok"
 
 
 @require_safe
@@ -42,19 +38,38 @@ def live(request: HttpRequest) -> JsonResponse:
 
 @require_safe
 def ready(request: HttpRequest) -> JsonResponse:
-    """Whether this process can serve: database, migrations, bus. 503 with the parts if not."""
-    parts = {"database": _probe(_database), "migrations": _probe(_migrations), "bus": _probe(_bus)}
-    ok = all(part == "ok" for part in parts.values())
-    return _uncached({"status": "ok" if ok else "unavailable", **parts}, status=200 if ok else 503)
+    """Whether this process is one to send new clients to; 503, with the parts, if it is not.
+
+    `draining`: it is about to leave. `degraded` is 200: without the bus, chargers are heard and their facts are stored,
+    and every other process lacks the same bus, so turning clients away here would leave them nowhere to go.
+    """
+    if draining.is_draining():
+        return _uncached({"status": "draining"}, status=503)
+    found = parts()
+    ok = is_ready(found)
+    status = ("ok" if found["bus"] == OK else "degraded") if ok else "unavailable"
+    return _uncached({"status": status, **found}, status=200 if ok else 503)
+
+
+def parts() -> dict[str, str]:
+    """What this process needs, and how each of it is: `ok`, or what is wrong."""
+    checks = {"database": _database, "migrations": _migrations, "bus": _bus, "event_loop": _event_loop}
+    return {name: _probe(check) for name, check in checks.items()}
+
+
+def is_ready(found: dict[str, str]) -> bool:
+    return not draining.is_draining() and all(word == OK for name, word in found.items() if name != "bus")
 
 
 def _uncached(data: dict[str, str], status: int = 200) -> JsonResponse:
-    return JsonResponse(data, status=status, headers={"Cache-Control": "no-store"})
+    answer = JsonResponse(data, status=status, headers={"Cache-Control": "no-store"})
+    answer._has_been_logged = True  # type: ignore[attr-defined]  # Django writes an error for each 503; this is none
+    return answer
 
 
 def _probe(check: Callable[[], str]) -> str:
     try:
-        return check() or "ok"
+        return check() or OK
     except Exception as error:  # whatever it is, the answer is that it does not work
         logger.warning("not ready: %s", error)
         return type(error).__name__
@@ -82,7 +97,11 @@ def _migrations() -> str:
 
 def _bus() -> str:
     async_to_sync(_say_something)()
-    return ""
+    return "" if layers.is_up() else "a Redis is away"
+
+
+def _event_loop() -> str:
+    return f"{lag.steady_s():.1f} s behind" if lag.is_behind() else ""
 
 
 async def _say_something() -> None:
@@ -134,50 +153,3 @@ def figures() -> Figures:
 
 def connections() -> Connections:
     return Connections(apps=len(open_sockets), chargers=len(present_charger_ids()))
-
-
-class _Gauges:
-    """The figures as Prometheus gauges, read when it asks. Without a database, those of the process alone."""
-
-    def collect(self) -> list[GaugeMetricFamily]:
-        rows: list[tuple[str, str, str, dict[str, int]]] = [
-            (
-                "evcharge_ws_connections",
-                "Open sockets of this process",
-                "role",
-                msgspec.to_builtins(connections()),
-            )
-        ]
-        try:
-            rows += [
-                ("evcharge_chargers", "Chargers of the installation", "state", charger_counts()),
-                (
-                    "evcharge_sessions",
-                    "Open charging sessions of the installation",
-                    "status",
-                    session_counts(),
-                ),
-            ]
-        except (DatabaseError, InterfaceError) as error:
-            logger.warning("metrics without the database's: %s", error)
-        return [_gauge(*row) for row in rows]
-
-
-def _gauge(name: str, meaning: str, label: str, values: dict[str, int]) -> GaugeMetricFamily:
-    family = GaugeMetricFamily(name, meaning, labels=[label])
-    for key, value in values.items():
-        family.add_metric([key], value)
-    return family
-
-
-_registry = CollectorRegistry()
-ProcessCollector(registry=_registry)
-PlatformCollector(registry=_registry)
-GCCollector(registry=_registry)
-_registry.register(_Gauges())
-
-
-@require_safe
-def metrics(request: HttpRequest) -> HttpResponse:
-    """For the scraper of each process. Open to all who reach the port, so totals only: no names, no ids."""
-    return HttpResponse(generate_latest(_registry), content_type=CONTENT_TYPE_LATEST)
