@@ -15,7 +15,7 @@ PLAIN := env -u DEBUG -u DEMO ENV_FILE=/dev/null DATABASE_URL=sqlite://:memory: 
   SECRET_KEY=only-to-load-the-settings-for-checks-0123456789abcdef
 
 .DEFAULT_GOAL := help
-.PHONY: help demo clean-demo run test check format bench soak lock docs clean
+.PHONY: help demo clean-demo run test check format bench soak resilience lock docs clean
 
 help:  ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
@@ -54,13 +54,17 @@ format:  ## Mend what `make check` says of format and imports
 	$(PY) -m ruff check --fix-only --quiet
 	$(PY) -m ruff format
 
-bench:  ## Measure this machine: messages, memory, latency
+bench:  ## Measure against the yardsticks: T1 to T12, and 10,000 sockets; T=3, T=1,8 or T=sockets for some
 	@$(BOOTSTRAP) test
-	$(PY) -m tests.bench $(ARGS)
+	$(PY) -m tests.benchmarks $(if $(T),--only $(T)) $(ARGS)
 
 soak:  ## The ledger against what truly happened, with every fault; ARGS="--minutes 20 --chargers 200 --seed 7"
 	@$(BOOTSTRAP) test
 	$(PY) -m tests.soak $(ARGS)
+
+resilience:  ## Kill, stop and cut off servers in mid-charge; the figures go to docs/resilience.md
+	@$(BOOTSTRAP) test
+	$(PY) -m tests.resilience
 
 lock:  ## Recompile the locks from pyproject.toml; ARGS=--upgrade takes the newest versions
 	$(BOOTSTRAP) lock $(ARGS)

@@ -2,7 +2,8 @@
 """Puts into .venv and node_modules what the Makefile needs, with nothing but Python's standard library.
 
     python3 bootstrap.py run          the server and the demo
-    python3 bootstrap.py test         that, the test tools, the npm packages and a browser that really starts
+    python3 bootstrap.py test         that, the test tools, the npm packages, a browser that starts, proxies, valgrind,
+                                      promtool
     python3 bootstrap.py env          a .env with a fresh SECRET_KEY, unless there is a key already
     python3 bootstrap.py lock [...]   recompile the locks from pyproject.toml; what follows goes to uv (--upgrade)
     python3 bootstrap.py fresh        fails unless the locks were made from this pyproject.toml
@@ -19,6 +20,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -30,11 +32,13 @@ VENV = ROOT / ".venv"
 PYTHON = VENV / "bin" / "python"
 UV = VENV / "bin" / "uv"
 INSTALLED = VENV / ".installed"  # hashes of the locks whose packages are in the venv
+PROMTOOL = VENV / "bin" / "promtool"
 BROWSER = VENV / ".chromium"  # written by tests/browser.py: the browser that started
 NODE_MODULES = ROOT / "node_modules"
 
 RUNTIME_LOCK = ROOT / "requirements.lock"
 TEST_LOCK = ROOT / "requirements-test.lock"  # holds everything in RUNTIME_LOCK, at the same versions
+TRACING_LOCK = ROOT / "requirements-tracing.lock"  # RUNTIME_LOCK and the extra `tracing`
 INSTALLER_LOCK = ROOT / "requirements-uv.lock"
 HASH_LINE = "# Made from the dependencies with sha256 "
 
@@ -244,6 +248,55 @@ def install_browser():
         fail(trouble + "\nThe tests need a browser: install Chromium or Chrome, or set CHROMIUM=/path/to/it")
 
 
+# --- the proxies of docs/deploy ---
+
+
+def install_proxies():
+    """What the tests of docs/deploy start and ask. Where it cannot be had they are left out, but not in CI."""
+    programs = {"haproxy": "haproxy", "nginx": "nginx", "systemd-analyze": "systemd"}
+    path = os.environ.get("PATH", "") + ":/usr/sbin:/sbin"
+    missing = [package for program, package in programs.items() if not shutil.which(program, path=path)]
+    if not missing:
+        return
+    if apt_install(*missing):
+        for service in {"haproxy", "nginx"}.intersection(missing):  # not a service of this machine
+            succeeds(*root_prefix(), "systemctl", "disable", "--now", service)
+    elif os.environ.get("CI"):
+        fail("the tests of docs/deploy need " + ", ".join(missing))
+
+
+# --- the rules of docs/monitoring ---
+
+
+def install_promtool():
+    """Prometheus' checker of rules, out of Debian's package: the server that comes with it is not wanted here."""
+    if PROMTOOL.exists() or shutil.which("promtool"):
+        return
+    say("bringing promtool")
+    with tempfile.TemporaryDirectory() as folder:
+        download = ["apt-get", "-qq", "download", "prometheus"]
+        there = succeeds(*download, cwd=folder)
+        if not there and root_prefix() is not None:  # the lists of packages are not
+            succeeds(*root_prefix(), "apt-get", "-qq", "update")
+            there = succeeds(*download, cwd=folder)
+        for package in Path(folder).glob("*.deb"):
+            if succeeds("dpkg-deb", "-x", package, folder):
+                shutil.move(str(Path(folder) / "usr" / "bin" / "promtool"), str(PROMTOOL))
+    if not PROMTOOL.exists() and os.environ.get("CI"):
+        fail("the tests of docs/monitoring need promtool")
+
+
+# --- what counts instructions ---
+
+
+def install_valgrind():
+    """For the limits of the hot paths. Where it cannot be had they are not held, but in CI they must be."""
+    programs = {"valgrind": "valgrind", "cc": "build-essential"}
+    missing = [package for program, package in programs.items() if not shutil.which(program)]
+    if missing and not apt_install(*missing) and os.environ.get("CI"):
+        fail("counting the instructions of the hot paths needs " + ", ".join(missing))
+
+
 # --- locks ---
 
 
@@ -253,7 +306,8 @@ def dependencies_hash():
 
     pyproject = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
     project = pyproject["project"]
-    part = [project["requires-python"], project["dependencies"], pyproject["dependency-groups"]]
+    extras = project["optional-dependencies"]
+    part = [project["requires-python"], project["dependencies"], extras, pyproject["dependency-groups"]]
     return hashlib.sha256(json.dumps(part, sort_keys=True).encode()).hexdigest()
 
 
@@ -268,7 +322,11 @@ def compile_locks(uv_arguments):
     for lock, source in [
         (INSTALLER_LOCK, ["--group", "installer"]),
         (RUNTIME_LOCK, ["pyproject.toml"]),
-        (TEST_LOCK, ["pyproject.toml", "--group", "test", "--constraints", RUNTIME_LOCK.name]),
+        (TRACING_LOCK, ["pyproject.toml", "--extra", "tracing", "--constraints", RUNTIME_LOCK.name]),
+        (
+            TEST_LOCK,
+            ["pyproject.toml", "--extra", "tracing", "--group", "test", "--constraints", TRACING_LOCK.name],
+        ),
     ]:
         command = [UV, "pip", "compile", *how, *output, *uv_arguments, *source, "--output-file", lock.name]
         run(*command, cwd=str(ROOT), stdout=subprocess.DEVNULL)
@@ -283,11 +341,11 @@ def compile_locks(uv_arguments):
 def check_locks():
     """Needs no network, so it proves that the ranges are the ones locked, not that the newest versions are."""
     expected = HASH_LINE + dependencies_hash()
-    for lock in (INSTALLER_LOCK, RUNTIME_LOCK, TEST_LOCK):
+    for lock in (INSTALLER_LOCK, RUNTIME_LOCK, TRACING_LOCK, TEST_LOCK):
         if expected not in lock.read_text().splitlines()[:2]:
             fail("%s is older than pyproject.toml; run `make lock`" % lock.name)
     in_test = set(pins(TEST_LOCK))
-    missing = [pin for pin in pins(RUNTIME_LOCK) if pin not in in_test]
+    missing = [pin for pin in pins(TRACING_LOCK) + pins(RUNTIME_LOCK) if pin not in in_test]
     if missing:
         fail("%s differs from %s: %s" % (TEST_LOCK.name, RUNTIME_LOCK.name, ", ".join(missing)))
 
@@ -331,6 +389,9 @@ def main(command, *arguments):
         install_packages(TEST_LOCK, [RUNTIME_LOCK])
         install_npm_packages()
         install_browser()
+        install_proxies()
+        install_valgrind()
+        install_promtool()
     elif command == "env":
         write_env()
     elif command == "lock":

@@ -1,10 +1,11 @@
-// T3's yardstick: the common OCPP library for Node, checking every message by its schema and storing nothing.
+// The common OCPP library for Node, checking every message by its schema and storing nothing.
 const { RPCServer } = require("ocpp-rpc");
 
 const server = new RPCServer({ protocols: ["ocpp1.6"], strictMode: true });
 
 server.auth((accept) => accept());
 server.on("client", (charger) => {
+  charger.handle("Heartbeat", () => ({ currentTime: new Date().toISOString() }));
   charger.handle("MeterValues", () => ({}));
 });
 

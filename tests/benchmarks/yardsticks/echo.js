@@ -1,4 +1,4 @@
-// T1's yardstick: what a bare Node server with `ws` needs to read a JSON action and answer it in JSON.
+// What a bare Node server with `ws` needs to read a JSON action and answer it in JSON.
 const { WebSocketServer } = require("ws");
 
 const server = new WebSocketServer({ host: "127.0.0.1", port: 0, backlog: 4096 }, () => {

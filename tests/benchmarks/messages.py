@@ -10,10 +10,16 @@ FIRST_TRANSACTION = 1_000_000
 IDENTITY = "BENCH{:06d}"
 
 ACTION_FAILED, CALL_FAILED = '"success":false', "[4,"
+APP_READY = '"active_session_update"'  # the last of what an app is greeted with
+OCPP = ("Sec-WebSocket-Protocol: ocpp1.6",)
 
 
-def action(name: str) -> str:
-    return _compact({"action": name, "data": {}, "request_id": NUMBER})
+def action(name: str, **data: Any) -> str:
+    return _compact({"action": name, "data": data, "request_id": NUMBER})
+
+
+def heartbeat() -> str:
+    return _compact([2, NUMBER, "Heartbeat", {}])
 
 
 def _sample(value: str, measurand: str, unit: str, phase: str | None = None) -> dict[str, str]:
