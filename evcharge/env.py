@@ -10,11 +10,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
+from re import fullmatch
 from typing import Any
 from zoneinfo import ZoneInfo
 
 import environ
 from django.core.exceptions import ImproperlyConfigured
+
+from gateway.redis_urls import places
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 DEMO_DIR = BASE_DIR / ".demo"
@@ -42,6 +45,7 @@ _SECTIONS: dict[str, list[tuple[str, str, Any, str]]] = {
         ("DEBUG", "bool", False, "Django's debug pages. Never in production."),
         ("DEMO", "bool", False, "The demo: its own database in .demo/, users with known passwords."),
         ("LOG_LEVEL", "level", "INFO", "DEBUG, INFO, WARNING or ERROR."),
+        ("LOG_FORMAT", "log_format", "text", "`text`, or `json`: an object a line, with ids."),
         ("TIME_ZONE", "zone", "UTC", "Time zone of the admin pages; everything is stored in UTC."),
     ],
     "Network": [
@@ -86,9 +90,21 @@ _SECTIONS: dict[str, list[tuple[str, str, Any, str]]] = {
             "sqlite:///evcharge.sqlite3",
             "sqlite:///file or postgresql://user:pw@host/db.",
         ),
-        ("REDIS_URL", "redis_url", "", "redis://host:6379/0. Empty: messages stay inside this one process."),
+        (
+            "REDIS_URL",
+            "redis_url",
+            "",
+            "redis://host:6379/0, or another form of docs/redis.md. Empty: messages stay inside this one process.",
+        ),
+        (
+            "CHANNEL_LAYER",
+            "str",
+            "gateway.layers.RedisLayer",
+            "The channel layer on REDIS_URL; channels_redis.pubsub.RedisPubSubChannelLayer works too.",
+        ),
+        ("REDIS_PREFIX", "redis_prefix", "evcharge", "Keeps installations that share a Redis apart."),
         ("PROCESSES", "int", 1, "How many server processes share the database; above 1 Redis is needed."),
-        ("DB_THREADS", "int", 8, "Database connections a process may use at once, besides two of its own."),
+        ("DB_THREADS", "int", 8, "Database connections a process may use at once, besides three of its own."),
     ],
     "Apps": [
         ("ACCESS_TOKEN_MINUTES", "int", 60, "Life of an access token."),
@@ -148,6 +164,12 @@ _SECTIONS: dict[str, list[tuple[str, str, Any, str]]] = {
             30,
             "Days before its end at which a charger is asked to renew it.",
         ),
+        (
+            "MAX_CHARGER_SOCKETS",
+            "int",
+            10_000,
+            "Charger sockets a process takes before it answers a handshake with 503.",
+        ),
         ("COMMAND_TIMEOUT_S", "int", 30, "Seconds a charger has to answer a command."),
         ("START_TIMEOUT_S", "int", 120, "Seconds between an accepted start and its transaction."),
         ("HEARTBEAT_INTERVAL_S", "int", 300, "Heartbeat interval given to chargers at boot."),
@@ -166,6 +188,16 @@ _SECTIONS: dict[str, list[tuple[str, str, Any, str]]] = {
             "The most a connector delivers: a register that rises faster is suspect and not billed.",
         ),
     ],
+    "Traces": [
+        (
+            "OTEL_EXPORTER_OTLP_ENDPOINT",
+            "str",
+            "",
+            "Where OpenTelemetry traces go, by OTLP over HTTP. Empty: none. Its SDK reads every other OTEL_… variable.",
+        ),
+        ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "str", "", "The same, with the whole path; it comes first."),
+        ("OTEL_SDK_DISABLED", "bool", False, "No traces, whatever else is set."),
+    ],
     "Wire log": [
         (
             "WIRE_LOG",
@@ -175,6 +207,33 @@ _SECTIONS: dict[str, list[tuple[str, str, Any, str]]] = {
         ),
         ("WIRE_LOG_DAYS", "int", 30, "Days after which messages are deleted from the wire log."),
         ("WIRE_LOG_ROWS", "int", 2_000_000, "How many of the newest messages the wire log keeps at most."),
+    ],
+    "Retention": [
+        (
+            "METER_READINGS_FULL_DAYS",
+            "int",
+            90,
+            "Days after its end at which a session's meter readings are thinned to what its totals need. 0: never.",
+        ),
+        (
+            "METER_READINGS_THINNED_MINUTES",
+            "int",
+            15,
+            "Besides that, one reading in so many minutes stays.",
+        ),
+        (
+            "METER_READINGS_DAYS",
+            "int",
+            0,
+            "Days after its end at which a session's readings go altogether; its totals stay. 0: never.",
+        ),
+        (
+            "COMMANDS_DAYS",
+            "int",
+            365,
+            "Days after which commands are deleted, but for starts and stops. 0: never.",
+        ),
+        ("SECURITY_EVENTS_DAYS", "int", 365, "Days after which security events are deleted. 0: never."),
     ],
     "Sockets": [
         ("WS_PING_INTERVAL_S", "int", 30, "Seconds between pings on every socket."),
@@ -186,6 +245,18 @@ _SECTIONS: dict[str, list[tuple[str, str, Any, str]]] = {
             "How often a process confirms its chargers; three missed mean offline.",
         ),
         ("SWEEP_INTERVAL_S", "int", 5, "How often what nobody will answer is ended."),
+        (
+            "DRAIN_NOTICE_S",
+            "int",
+            2,
+            "Seconds after SIGTERM in which readiness fails and sockets still come in: for the load balancer.",
+        ),
+        (
+            "DRAIN_S",
+            "int",
+            10,
+            "Then: seconds over which open sockets are closed (1012) at most; what is under way is answered first.",
+        ),
     ],
 }
 
@@ -258,14 +329,26 @@ def _database(text: str) -> dict[str, Any]:
 
 
 def _redis(text: str) -> str:
-    if text and text.partition("://")[0] not in ("redis", "rediss", "unix"):
-        raise ValueError("must be redis://host:6379/0, or empty")
+    if text:
+        places(text)
+    return text
+
+
+def _redis_prefix(text: str) -> str:
+    if not fullmatch(r"[A-Za-z0-9_.-]{1,40}", text):
+        raise ValueError(f"must be up to 40 letters, digits, dots, dashes and underscores, not {text!r}")
     return text
 
 
 def _wire_log(text: str) -> str:
     if text not in ("all", "without_meter_values", "off"):
         raise ValueError(f"must be all, without_meter_values or off, not {text!r}")
+    return text
+
+
+def _log_format(text: str) -> str:
+    if text not in ("text", "json"):
+        raise ValueError(f"must be text or json, not {text!r}")
     return text
 
 
@@ -279,7 +362,9 @@ _READERS: dict[str, Callable[[str], Any]] = {
     "zone": _zone,
     "db_url": _database,
     "redis_url": _redis,
+    "redis_prefix": _redis_prefix,
     "wire_log": _wire_log,
+    "log_format": _log_format,
 }
 
 

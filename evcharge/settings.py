@@ -35,6 +35,7 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
+    "gateway.logs.RequestIds",
     "django.middleware.security.SecurityMiddleware",
     "servestatic.middleware.ServeStaticMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
@@ -74,6 +75,19 @@ if DATABASES["default"]["ENGINE"].endswith("sqlite3"):
     )
     # A file, so that a server process under test shares it.
     DATABASES["default"]["TEST"] = {"NAME": f"{DATABASES['default']['NAME']}.test"}
+else:
+    # What a process that stands still has locked is free after 10 s; one that is cut off from the database, and the
+    # database from it, knows after 30 s. `?options=` in DATABASE_URL replaces the first half.
+    DATABASES["default"]["OPTIONS"] = {
+        "options": "-c idle_in_transaction_session_timeout=10000 -c tcp_keepalives_idle=15"
+        " -c tcp_keepalives_interval=5 -c tcp_keepalives_count=3",
+        "connect_timeout": 5,
+        "keepalives_idle": 15,
+        "keepalives_interval": 5,
+        "keepalives_count": 3,
+        "tcp_user_timeout": 30_000,
+        **DATABASES["default"].get("OPTIONS", {}),
+    }
 # CONN_MAX_AGE stays 0: each HTTP request has a thread, and so a connection, of its own under ASGI. The sockets'
 # services keep theirs (gateway.db).
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
@@ -81,11 +95,16 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 REDIS_URL = values.REDIS_URL
 CHANNEL_LAYERS: dict[str, Any] = {"default": {"BACKEND": "gateway.layers.MemoryLayer"}}
 if REDIS_URL:
-    host = {"address": REDIS_URL, "socket_keepalive": True, "health_check_interval": 30}
-    CHANNEL_LAYERS = {
-        "default": {"BACKEND": "gateway.layers.RedisLayer", "CONFIG": {"hosts": [host], "prefix": "evcharge"}}
+    where = {"url": REDIS_URL} if values.CHANNEL_LAYER.startswith("gateway.") else {"hosts": [REDIS_URL]}
+    bus = {**where, "prefix": values.REDIS_PREFIX}
+    CHANNEL_LAYERS = {"default": {"BACKEND": values.CHANNEL_LAYER, "CONFIG": bus}}
+    CACHES = {
+        "default": {
+            "BACKEND": "gateway.caches.SharedCache",
+            "LOCATION": REDIS_URL,
+            "KEY_PREFIX": values.REDIS_PREFIX,
+        }
     }
-    CACHES = {"default": {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": REDIS_URL}}
 
 # --- tokens and API ---
 
@@ -135,6 +154,7 @@ ENV_EXAMPLE = example()  # the text of .env.example
 HOST, PORT, PROCESSES, DB_THREADS = values.HOST, values.PORT, values.PROCESSES, values.DB_THREADS
 MAX_APP_SOCKETS = values.MAX_APP_SOCKETS
 MAX_ACTIVE_SESSIONS_PER_USER = values.MAX_ACTIVE_SESSIONS_PER_USER
+MAX_CHARGER_SOCKETS = values.MAX_CHARGER_SOCKETS
 UNKNOWN_CHARGERS, MAX_UNKNOWN_CHARGERS = values.UNKNOWN_CHARGERS, values.MAX_UNKNOWN_CHARGERS
 MIN_SECURITY_PROFILE, MAX_REFUSALS = values.MIN_SECURITY_PROFILE, values.MAX_REFUSALS
 CPO_NAME, CA_CERTIFICATE, CA_KEY, CA_URL = (
@@ -156,9 +176,17 @@ CLOCK_SKEW_TOLERANCE_S = values.CLOCK_SKEW_TOLERANCE_S
 LATE_AFTER_S = values.LATE_AFTER_S
 SILENT_AFTER_S = values.SILENT_AFTER_S
 MAX_POWER_KW = values.MAX_POWER_KW
+TRACING = not values.OTEL_SDK_DISABLED and bool(
+    values.OTEL_EXPORTER_OTLP_ENDPOINT or values.OTEL_EXPORTER_OTLP_TRACES_ENDPOINT
+)
 WIRE_LOG, WIRE_LOG_DAYS, WIRE_LOG_ROWS = values.WIRE_LOG, values.WIRE_LOG_DAYS, values.WIRE_LOG_ROWS
+METER_READINGS_FULL_DAYS = values.METER_READINGS_FULL_DAYS
+METER_READINGS_THINNED_MINUTES = values.METER_READINGS_THINNED_MINUTES
+METER_READINGS_DAYS = values.METER_READINGS_DAYS
+COMMANDS_DAYS, SECURITY_EVENTS_DAYS = values.COMMANDS_DAYS, values.SECURITY_EVENTS_DAYS
 WS_PING_INTERVAL_S, WS_PING_TIMEOUT_S = values.WS_PING_INTERVAL_S, values.WS_PING_TIMEOUT_S
 PRESENCE_INTERVAL_S, SWEEP_INTERVAL_S = values.PRESENCE_INTERVAL_S, values.SWEEP_INTERVAL_S
+DRAIN_NOTICE_S, DRAIN_S = values.DRAIN_NOTICE_S, values.DRAIN_S
 
 # --- pages, files, time ---
 
@@ -176,7 +204,7 @@ LOGIN_REDIRECT_URL = "/admin/"
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE_SSL_REDIRECT = values.HTTPS
 SECURE_HSTS_SECONDS = 31_536_000 if values.HTTPS else 0
 SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = values.HTTPS
-SECURE_REDIRECT_EXEMPT = [r"^health"]  # a load balancer's probe comes without TLS
+SECURE_REDIRECT_EXEMPT = [r"^health", r"^metrics"]  # a load balancer and a scraper come without TLS
 # Whether a proxy's word counts is gateway.proxies' to say, for sockets and pages alike: no SECURE_PROXY_SSL_HEADER.
 X_FRAME_OPTIONS = "DENY"
 
@@ -184,9 +212,19 @@ LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
     "filters": {"secrets": {"()": "gateway.logs.HideSecrets"}},
-    "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s: %(message)s"}},
-    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line", "filters": ["secrets"]}},
-    "root": {"handlers": ["console"], "level": values.LOG_LEVEL},
+    "formatters": {
+        "text": {"format": "%(asctime)s %(levelname)s %(name)s: %(message)s"},
+        "json": {"()": "gateway.logs.JsonFormatter"},
+    },
+    "handlers": {
+        "console": {
+            "class": "logging.StreamHandler",
+            "formatter": values.LOG_FORMAT,
+            "filters": ["secrets"],
+        },
+        "count": {"class": "gateway.logs.CountWritten", "level": "WARNING", "filters": ["secrets"]},
+    },
+    "root": {"handlers": ["console", "count"], "level": values.LOG_LEVEL},
     "loggers": {
         "uvicorn": {"level": "WARNING"},  # its INFO lines carry the query string, and so the token
         "uvicorn.error": {"level": "WARNING"},

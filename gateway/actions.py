@@ -2,7 +2,8 @@
 
 import uuid
 from collections.abc import Awaitable, Callable
-from typing import Any
+from time import perf_counter
+from typing import Any, TypeVar
 
 import msgspec
 from django.conf import settings
@@ -10,15 +11,18 @@ from django.contrib.auth.models import AbstractBaseUser
 
 from chargers import queries as charger_queries
 from chargers.commands import REMOTE_STOP
-from chargers.errors import ChargerOffline, DomainError, NotFound
+from chargers.errors import ChargerOffline, ChargerUnreachable, DomainError, NotFound
 from chargers.events import utcnow
 from chargers.models import Charger, Command, Station
-from gateway import protocol, results
-from gateway.db import in_db
+from gateway import protocol, results, tracing
+from gateway.counters import Timed
+from gateway.db import in_db, is_overloaded
 from gateway.errors import (
+    HTTP_STATUS,
     ChargerRejected,
     ChargerTimeout,
     InvalidMessage,
+    Unavailable,
     UnknownAction,
     ValidationFailed,
     domain_error,
@@ -27,9 +31,33 @@ from sessions import queries, services
 from sessions.events import SessionState
 from sessions.models import ChargingSession
 
+Answer = TypeVar("Answer", bound=msgspec.Struct)
+
 
 async def perform(user: AbstractBaseUser, action: str, data: msgspec.Raw) -> msgspec.Struct:
     """Decode, act, and return the answer's `data`. Raises DomainError for everything a client can be told."""
+    return await watched(action, _performed(user, action, data))
+
+
+async def watched(action: str, work: Awaitable[Answer]) -> Answer:
+    """An action's work, counted, timed, and traced."""
+    begun, outcome = perf_counter(), "internal_error"
+    if tracing.live:
+        work = tracing.live.action(action, work)
+    try:
+        answer = await work
+        outcome = "ok"
+        return answer
+    except DomainError as error:
+        outcome = error.code
+        raise
+    finally:
+        tally.add(perf_counter() - begun, action, outcome)
+
+
+async def _performed(user: AbstractBaseUser, action: str, data: msgspec.Raw) -> msgspec.Struct:
+    if is_overloaded():
+        raise Unavailable
     function = _FUNCTIONS.get(action)
     if function is None:
         raise UnknownAction(f"Unknown action: {action[:80]}")
@@ -49,7 +77,7 @@ async def perform(user: AbstractBaseUser, action: str, data: msgspec.Raw) -> msg
 
 def new_command_id() -> uuid.UUID:
     """Known before the command is written, so that its end cannot be missed."""
-    return uuid.uuid4()
+    return tracing.live.command_id() if tracing.live else uuid.uuid4()
 
 
 # --- start and stop ---
@@ -120,7 +148,10 @@ def _load(session_id: int) -> ChargingSession:
 
 
 def _failure_of(session: ChargingSession) -> DomainError:
-    kind = {"charger_rejected": ChargerRejected, "charger_offline": ChargerOffline}.get(session.error_code)
+    kinds: dict[str, type[DomainError]] = {
+        kind.code: kind for kind in (ChargerRejected, ChargerOffline, ChargerUnreachable)
+    }
+    kind = kinds.get(session.error_code)
     if kind is not None:
         return kind(session.error_message)
     error = ChargerTimeout(session.error_message)
@@ -145,6 +176,8 @@ def command_failure(command: Command) -> DomainError:
     """Why a command did not end as accepted."""
     if command.status == Command.Status.REJECTED:
         return ChargerRejected(detail=command.error or str(command.answer or ""))
+    if command.error == ChargerUnreachable.code:
+        return ChargerUnreachable()
     if command.error == ChargerOffline.code:
         return ChargerOffline("The charger's connection was lost")
     return ChargerTimeout()
@@ -267,3 +300,9 @@ _FUNCTIONS: dict[str, Callable[[AbstractBaseUser, Any], Awaitable[msgspec.Struct
     "list_chargers": list_chargers,
     "ping": ping,
 }
+
+SUBSCRIPTIONS = frozenset({"subscribe", "unsubscribe"})
+"""Actions of the socket alone."""
+
+tally = Timed(frozenset(_FUNCTIONS) | SUBSCRIPTIONS, frozenset(HTTP_STATUS) | {"ok"})
+"""By action and outcome: `ok`, or the code of the error."""

@@ -4,6 +4,7 @@ import asyncio
 import logging
 import time
 from collections import deque
+from datetime import datetime
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -14,7 +15,7 @@ from django.contrib.auth.models import User
 from chargers.errors import DomainError, NotFound
 from chargers.events import ALL_CHARGERS, charger_group, station_group, user_group
 from chargers.models import Charger, Station
-from gateway import actions, auth, protocol
+from gateway import actions, auth, counters, logs, protocol, tracing
 from gateway.consumer import SocketConsumer
 from gateway.db import in_db
 from gateway.errors import InvalidMessage, Unavailable, ValidationFailed, domain_error, failure
@@ -28,6 +29,15 @@ AT_CAPACITY = "Server at capacity"
 # Actions that one socket may have under way; one more is told to wait for an answer first.
 MAX_CONCURRENT_ACTIONS = 32
 
+_REASONS = {
+    auth.AUTHENTICATION_REQUIRED: "no_token",
+    auth.INVALID_TOKEN: "invalid_token",
+    auth.TOKEN_EXPIRED: "token_expired",
+    AT_CAPACITY: "at_capacity",
+}
+
+events_sent = {"tick": 0, "event": 0}
+
 open_sockets: set["AppSocket"] = set()
 # Sockets whose token is still being looked at; they take a place too, so that many at once cannot overrun the limit.
 _arriving: set["AppSocket"] = set()
@@ -36,6 +46,7 @@ _arriving: set["AppSocket"] = set()
 class AppSocket(SocketConsumer):
     """One phone, browser or script of one user."""
 
+    role = "apps"
     user: User
     claims: auth.Claims
 
@@ -51,6 +62,7 @@ class AppSocket(SocketConsumer):
         await self.accept()
         try:
             self.claims = auth.claims_of(self._token())
+            logs.about(user_id=self.claims.user_id)
             if len(open_sockets) + len(_arriving) >= settings.MAX_APP_SOCKETS:
                 raise auth.Refused(AT_CAPACITY)
             _arriving.add(self)
@@ -58,10 +70,13 @@ class AppSocket(SocketConsumer):
             self.user, session, watched = await in_db(_arrival, self.claims)
             await self._watch(watched)
             open_sockets.add(self)
+            counters.accepted[self.role] += 1
         except auth.Refused as refusal:
+            counters.refused[self.role, _REASONS[str(refusal)]] += 1
             await self.close(POLICY_VIOLATION, str(refusal))
             return
         except Exception as error:
+            counters.refused[self.role, "unavailable"] += 1
             if domain_error(error) is None:
                 raise
             await self.close(TRY_AGAIN_LATER, "Try again later")
@@ -73,14 +88,26 @@ class AppSocket(SocketConsumer):
         await self.send_text(protocol.encode(protocol.Connected(userId=self.user.pk)))
         state = ActiveSessionUpdate(has_active_session=session is not None, data=session)
         await self.send_text(protocol.encode(state))
+        await self.forward_held()
+
+    async def show(self, session: SessionState | None, watched: list[str]) -> None:
+        """The state as it is, to a socket that `hold`s back events: it may have missed some."""
+        await self._watch(watched)
+        state = ActiveSessionUpdate(has_active_session=session is not None, data=session)
+        await self.send_text(protocol.encode(state))
+        await self.forward_held()
+
+    def hold(self) -> bool:
+        """Keep events back until the state is sent. False if it is about to be sent anyway."""
+        if self.held is not None:
+            return False
+        self.held = []
+        return True
+
+    async def forward_held(self) -> None:
         while self.held:
             await self._forward(self.held.pop(0))
         self.held = None
-
-    async def bus_is_away(self) -> None:
-        """In words, since a browser cannot read the status of a refused handshake."""
-        await self.accept()
-        await self.close(TRY_AGAIN_LATER, "Try again later")
 
     def _token(self) -> str | None:
         query = parse_qs(self.scope.get("query_string", b"").decode("latin-1"))
@@ -106,15 +133,17 @@ class AppSocket(SocketConsumer):
         try:
             request = self._request(text)
         except DomainError as error:
+            actions.tally.add(None, counters.OTHER, error.code)
             message = error.detail or error.sentence
             await self.send_text(protocol.encode(protocol.ErrorMessage(message=message, code=error.code)))
             return
         if request.action in _INLINE:
             await self._answer(request)
         elif len(self.tasks) >= MAX_CONCURRENT_ACTIONS:
+            actions.tally.add(None, request.action, TooMany.code)
             await self._respond(request, failure(TooMany()))
         else:  # a slow charger must not hold up the next message
-            self.keep(self._answer(request))
+            self.keep(self._answer_beside(request))
 
     def _request(self, text: str | None) -> protocol.Request:
         if text is None:
@@ -128,10 +157,14 @@ class AppSocket(SocketConsumer):
         except (msgspec.DecodeError, RecursionError, UnicodeEncodeError) as error:
             raise InvalidMessage(detail=f"Not JSON: {error}") from error
 
+    async def _answer_beside(self, request: protocol.Request) -> None:
+        logs.also(action=request.action, request_id=request.request_id)
+        await self._answer(request)
+
     async def _answer(self, request: protocol.Request) -> None:
         try:
-            if request.action in _SUBSCRIPTIONS:
-                data: Any = await self._subscribe(request)
+            if request.action in actions.SUBSCRIPTIONS:
+                data: Any = await actions.watched(request.action, self._subscribe(request))
             else:
                 data = await actions.perform(self.user, request.action, request.data)
         except Exception as error:
@@ -175,7 +208,11 @@ class AppSocket(SocketConsumer):
     async def _forward(self, message: dict[str, Any]) -> None:
         if "watch" in message:
             await self._watch(message["watch"])
-        await self.send_text(message["body"])
+        events_sent["tick" if "tick" in message else "event"] += 1
+        if tracing.live and "traceparent" in message:
+            await tracing.live.event(message, self.send_text(message["body"]))
+        else:
+            await self.send_text(message["body"])
 
     async def _watch(self, groups: list[str]) -> None:
         """Hear of the chargers the user charges at, without asking for it and only while it lasts."""
@@ -192,15 +229,19 @@ class TooMany(Unavailable):
 
 
 _INLINE = {"ping"}
-_SUBSCRIPTIONS = {"subscribe", "unsubscribe"}
 
 
 def _arrival(claims: auth.Claims) -> tuple[User, SessionState | None, list[str]]:
     """One hop: the token's user, the state to begin with, and the groups of the chargers to watch."""
     user = auth.user_for(claims)
-    sessions = list(queries.open_sessions_of(user.pk))
+    return user, *_situation(user.pk)
+
+
+def _situation(user_id: int) -> tuple[SessionState | None, list[str]]:
+    """The user's session, and the groups of the chargers to watch."""
+    sessions = list(queries.open_sessions_of(user_id))
     state = queries.state_of(sessions[0]) if sessions else None
-    return user, state, [charger_group(session.charger_id) for session in sessions]
+    return state, [charger_group(session.charger_id) for session in sessions]
 
 
 def _groups_of(wish: protocol.Subscribe) -> dict[str, tuple[str, Any]]:
@@ -242,3 +283,23 @@ async def close_revoked() -> None:
             if socket.claims in revoked:
                 # Not awaited: a client that does not read must not hold up the rest.
                 socket.keep(socket.revoke(auth.INVALID_TOKEN))
+
+
+async def resync(since: datetime) -> None:
+    """Events since then may not have been heard: who charges, or did since, gets the state as it is (E46)."""
+    sockets = list(open_sockets)
+    for start in range(0, len(sockets), 200):
+        some = {socket for socket in sockets[start : start + 200] if socket.hold()}
+        situations: dict[int, tuple[SessionState | None, list[str]]] = {}
+        try:
+            situations = await in_db(_news, {socket.user.pk for socket in some}, since)
+        finally:
+            for socket in some:
+                if socket.user.pk in situations:
+                    socket.keep(socket.show(*situations[socket.user.pk]))
+                else:
+                    socket.keep(socket.forward_held())
+
+
+def _news(user_ids: set[int], since: datetime) -> dict[int, tuple[SessionState | None, list[str]]]:
+    return {user_id: _situation(user_id) for user_id in queries.users_with_news(user_ids, since)}

@@ -5,22 +5,31 @@ Started by the server's lifespan, or, under a server that has none (Daphne), by 
 
 import asyncio
 import logging
+import time
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any
 
 from django.conf import settings
 
 from chargers import bus
+from gateway import app_socket, lag, tracing
 from gateway.app_socket import close_revoked
-from gateway.db import close_pool, in_db
+from gateway.db import close_pool
+from gateway.leader import Leader
+from gateway.ocpp import socket as charger_socket
 from gateway.ocpp.socket import confirm_presence
+from gateway.ocpp.standstill import give_sign
 from gateway.ocpp.wire_log import stop_wire_log
 from gateway.ocpp.writer import stop_writer
+from gateway.resync import Resync
 from gateway.signing import sign_certificates
 from sessions.services import sweep
 
 logger = logging.getLogger(__name__)
 
+FLUSH_TIMEOUT_S = 2
+LEASE_ROUNDS = 4  # missed by the process that sweeps, before another does
 REVOCATION_INTERVAL_S = 3  # a disabled user hears nothing more within 5 s
 
 App = Callable[[Any, Any, Any], Awaitable[None]]
@@ -30,13 +39,19 @@ class Background:
     """The tasks of one process, on one event loop."""
 
     def __init__(self) -> None:
+        tracing.start()
         self.loop = asyncio.get_running_loop()
-        self.detach_bus = bus.attach()
+        self.resync = Resync(charger_socket.resync, app_socket.resync)
+        self.detach_bus = bus.attach(self.resync.lost)
+        self.leader = Leader(max_silence_s=LEASE_ROUNDS * settings.SWEEP_INTERVAL_S)
         self.tasks = [
-            asyncio.create_task(_every(settings.SWEEP_INTERVAL_S, _sweep)),
+            asyncio.create_task(_every(settings.SWEEP_INTERVAL_S, partial(self.leader.run, _sweep))),
             asyncio.create_task(_every(settings.SWEEP_INTERVAL_S, sign_certificates)),
             asyncio.create_task(_every(settings.PRESENCE_INTERVAL_S, confirm_presence)),
             asyncio.create_task(_every(REVOCATION_INTERVAL_S, close_revoked)),
+            asyncio.create_task(_every(1, give_sign)),
+            asyncio.create_task(lag.watch()),
+            asyncio.create_task(self.resync.run()),
         ]
 
     async def stop(self) -> None:
@@ -45,10 +60,13 @@ class Background:
         for task in self.tasks:
             task.cancel()
         await asyncio.gather(*self.tasks, return_exceptions=True)
+        await self.leader.stop()
         await stop_writer()
         await stop_wire_log()
+        await bus.flush(timeout_s=FLUSH_TIMEOUT_S)
         self.detach_bus()
         await asyncio.get_running_loop().run_in_executor(None, close_pool)
+        await asyncio.get_running_loop().run_in_executor(None, tracing.stop)
 
 
 async def _every(seconds: float, work: Callable[[], Awaitable[Any]]) -> None:
@@ -60,8 +78,13 @@ async def _every(seconds: float, work: Callable[[], Awaitable[Any]]) -> None:
             logger.exception("background work failed")
 
 
-async def _sweep() -> None:
-    await in_db(sweep)
+swept_at = 0.0  # Unix time, 0 if never by this process
+
+
+def _sweep() -> None:
+    global swept_at
+    sweep()
+    swept_at = time.time()
 
 
 _background: Background | None = None

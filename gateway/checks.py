@@ -7,6 +7,7 @@ from django.conf import settings
 from django.core.checks import CheckMessage, Error, Warning, register
 
 from chargers.models import SecurityProfile
+from gateway import tracing
 
 
 @register()
@@ -58,6 +59,8 @@ def time_outs_are_positive(**_: Any) -> list[CheckMessage]:
         "PRESENCE_INTERVAL_S",
         "SWEEP_INTERVAL_S",
         "MAX_APP_SOCKETS",
+        "MAX_CHARGER_SOCKETS",
+        "DRAIN_S",
         "MAX_ACTIVE_SESSIONS_PER_USER",
         "DB_THREADS",
     ]
@@ -157,4 +160,17 @@ def the_authoritys_key_is_for_us_alone(**_: Any) -> list[CheckMessage]:
 def demo_is_not_for_production(**_: Any) -> list[CheckMessage]:
     if settings.DEMO:
         return [Error("DEMO is on: its users' passwords are known to everybody.", id="evcharge.E005")]
+    return []
+
+
+@register()
+def traces_need_their_packages(**_: Any) -> list[CheckMessage]:
+    if settings.TRACING and not tracing.is_installed():
+        return [
+            Error(
+                "OTEL_EXPORTER_OTLP_ENDPOINT is set, but the packages of OpenTelemetry are not installed.",
+                hint="Install requirements-tracing.lock, or leave it empty.",
+                id="evcharge.E013",
+            )
+        ]
     return []

@@ -14,18 +14,32 @@ from channels.consumer import AsyncConsumer, get_handler_name
 from channels.exceptions import StopConsumer
 from channels.layers import get_channel_layer
 
+from gateway import counters, logs
+
 logger = logging.getLogger(__name__)
 
 Message = dict[str, Any]
 
+live: set["SocketConsumer"] = set()
+"""Every socket of this process, from its handshake to its end."""
+turns_away = False
+"""Whether new sockets are refused: this process is about to leave (gateway.draining)."""
+
 
 class SocketConsumer(AsyncConsumer):
-    """Subclasses give `connect`, `receive`, `disconnect` and one method per kind of layer message."""
+    """Subclasses give `connect`, `receive`, `disconnect` and one method per kind of layer message.
+
+    `leaves_late`: when the process leaves, these are closed after the others.
+    """
+
+    leaves_late = False
+    role = ""  # what its kind is called in figures
 
     def __init__(self) -> None:
         self.tasks: set[asyncio.Task[Any]] = set()
         self.groups: set[str] = set()
         self.is_open = False
+        self.is_handling = True  # its handshake
 
     async def __call__(
         self,
@@ -34,34 +48,54 @@ class SocketConsumer(AsyncConsumer):
         send: Callable[[Message], Awaitable[None]],
     ) -> None:
         self.scope, self.base_send = scope, send
-        self.channel_layer: Any = get_channel_layer(self.channel_layer_alias)
-        try:
-            self.channel_name: str = await self.channel_layer.new_channel()
-        except Exception as error:  # whatever it says: there is no bus to hear from
-            logger.warning("a socket is sent off to try again: %s", error)
-            await receive()  # its connect
-            await self.bus_is_away()
-            while (await receive())["type"] != "websocket.disconnect":
-                pass
+        logs.begin()
+        if turns_away:
+            counters.refused[self.role, "draining"] += 1
+            await self._turn_away(receive, self.refuse(503, "Try again later", [(b"retry-after", b"1")]))
             return
+        live.add(self)
+        try:
+            await self._live(receive)
+        finally:
+            live.discard(self)
+
+    async def _turn_away(
+        self, receive: Callable[[], Awaitable[Message]], word: Coroutine[Any, Any, None]
+    ) -> None:
+        await receive()  # its connect
+        await word
+        while (await receive())["type"] != "websocket.disconnect":
+            pass
+        await asyncio.sleep(0.05)  # uvicorn takes a refusal for unfinished until its line is closed
+
+    async def _live(self, receive: Callable[[], Awaitable[Message]]) -> None:
+        self.channel_layer: Any = get_channel_layer(self.channel_layer_alias)
+        self.channel_name: str = await self.channel_layer.new_channel()  # also while the bus is away
         pump = asyncio.create_task(self._pump())
         code = 1011  # what it ends with unless the socket says otherwise: a fault of ours, or of the server's stop
         try:
             while (message := await receive())["type"] != "websocket.disconnect":
+                self.is_handling = True
                 if message["type"] == "websocket.receive":
                     await self.receive(message.get("text"), message.get("bytes"))
                 elif message["type"] == "websocket.connect":
                     await self.connect()
+                self.is_handling = False
             code = message.get("code", 1005)
         except StopConsumer:
             code = 1000
         finally:
+            counters.closed[self.role, str(code) if code in counters.CLOSE_CODES else counters.OTHER] += 1
             await _ended({pump})
             try:
                 await self._end(code)
             finally:
                 await self._leave_all()
                 await self._forget_channel()
+
+    def is_at_work(self) -> bool:
+        """Whether something is under way here that has still to be answered."""
+        return self.is_handling or bool(self.tasks)
 
     async def _end(self, code: int) -> None:
         self.is_open = False
@@ -83,9 +117,6 @@ class SocketConsumer(AsyncConsumer):
                 logger.debug("layer message %s came too late", message["type"])
             except Exception:  # one bad message must not deafen the socket
                 logger.exception("layer message %s failed", message["type"])
-
-    async def bus_is_away(self) -> None:
-        await self.refuse(503, "Try again later")
 
     # --- for subclasses ---
 

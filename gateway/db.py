@@ -9,6 +9,8 @@ import random
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
+from contextvars import ContextVar, copy_context
 from typing import Any, TypeVar
 
 from django.conf import settings
@@ -20,6 +22,13 @@ _ATTEMPTS = 4
 # SQLSTATEs worth another try: serialization failure, deadlock, lock not available; the server stops, crashed, starts.
 _RETRYABLE = {"40001", "40P01", "55P03", "57P01", "57P02", "57P03"}
 
+Guard = Callable[[], AbstractContextManager[None]]
+guard: ContextVar[Guard | None] = ContextVar("guard", default=None)
+"""Within what the services run that this task calls: a charger's socket may do nothing once another owns it (E2)."""
+
+# What a person can be told to try again is refused beyond it: a second's work for the pool, and more.
+MAX_WAITING = 1000
+
 _pool: ThreadPoolExecutor | None = None
 
 
@@ -30,11 +39,28 @@ def pool() -> ThreadPoolExecutor:
     return _pool
 
 
+def waiting() -> int:
+    """Calls that wait for a thread. From any thread."""
+    return _pool._work_queue.qsize() if _pool is not None else 0
+
+
+def is_overloaded() -> bool:
+    """Whether so much waits for the database that what is not a charger's fact should not be begun."""
+    return waiting() >= MAX_WAITING
+
+
 async def in_db(service: Callable[..., Result], *args: Any, **kwargs: Any) -> Result:
     """Run a service in the pool and return what it returns, or raise what it raises."""
+    if (guarded_by := guard.get()) is not None:
+        args, service = (guarded_by, service, *args), _call_guarded
     return await asyncio.get_running_loop().run_in_executor(
-        pool(), lambda: call_service(service, *args, **kwargs)
+        pool(), copy_context().run, lambda: call_service(service, *args, **kwargs)
     )
+
+
+def _call_guarded(guarded_by: Guard, service: Callable[..., Result], *args: Any, **kwargs: Any) -> Result:
+    with guarded_by():
+        return service(*args, **kwargs)
 
 
 def call_service(service: Callable[..., Result], *args: Any, **kwargs: Any) -> Result:

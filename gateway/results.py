@@ -1,7 +1,8 @@
 """Waiting for the end of a command, whichever process the charger is connected to.
 
 The process listens on one channel of its own. A waiter joins the command's group before the command can end
-and reads the row afterwards, so no end is missed; the bus only says when to look.
+and reads the row afterwards, so no end is missed. The bus only says when to look; every second we look anyway, since
+it may be away.
 """
 
 import asyncio
@@ -20,6 +21,8 @@ from gateway.db import in_db
 
 logger = logging.getLogger(__name__)
 
+LOOK_S = 1
+
 
 class _Results:
     def __init__(self) -> None:
@@ -28,13 +31,13 @@ class _Results:
         self.waiters: dict[str, set[asyncio.Event]] = defaultdict(set)
         self.channel = ""
         self.opening = asyncio.Lock()
-        self.task: asyncio.Task[None] | None = None
+        self.tasks: list[asyncio.Task[None]] = []
 
     async def open(self) -> None:
         async with self.opening:
-            if self.task is None:
+            if not self.tasks:
                 self.channel = await self.layer.new_channel()
-                self.task = asyncio.create_task(self._listen())
+                self.tasks = [asyncio.create_task(self._listen()), asyncio.create_task(self._look())]
 
     async def _listen(self) -> None:
         while True:
@@ -49,6 +52,15 @@ class _Results:
             self._set([message["id"]])
         elif message["type"] == "queue.overflow":  # what was dropped, the rows know
             self._set(await in_db(_finished, list(self.waiters)))
+
+    async def _look(self) -> None:
+        while True:
+            await asyncio.sleep(LOOK_S)
+            if self.waiters:
+                try:
+                    self._set(await in_db(_finished, list(self.waiters)))
+                except Exception as error:  # the database is away: the next look tells
+                    logger.warning("looking for the ends of commands: %s", error)
 
     def _set(self, ids: list[str]) -> None:
         for key in ids:

@@ -3,16 +3,18 @@
 import asyncio
 import errno
 import gc
+import signal
 import socket
 import sys
 from collections.abc import Callable
+from types import FrameType
 from typing import Any
 
 import uvicorn
 from django.conf import settings
 from django.core.management.base import CommandError
 
-from gateway import tls
+from gateway import draining, tls
 from gateway.tls import TlsSocket
 
 # Above the app protocol's 64 KiB, so that a large message is answered rather than cut off; above it, close 1009.
@@ -30,6 +32,7 @@ def config(*, host: str, port: int) -> uvicorn.Config:
         ws_ping_interval=settings.WS_PING_INTERVAL_S,
         ws_ping_timeout=settings.WS_PING_TIMEOUT_S,
         ws_per_message_deflate=False,
+        interface="asgi3",
         timeout_graceful_shutdown=20,
         backlog=4096,
         lifespan="on",
@@ -77,8 +80,13 @@ class Server(uvicorn.Server):
         self.on_started = on_started
         self.tls_listener = tls_listener
         self.renewal: asyncio.Task[None] | None = None
+        self.signals: list[int] = []
+        self.hurried = asyncio.Event()
+        self.loop: asyncio.AbstractEventLoop | None = None
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        draining.reset()
+        self.loop = asyncio.get_running_loop()
         await super().startup(sockets)
         if self.tls_listener is not None:
             await self._serve_tls(self.tls_listener)
@@ -100,10 +108,28 @@ class Server(uvicorn.Server):
         self.servers.append(await loop.create_server(protocol, sock=listener, ssl=context, backlog=backlog))
         self.renewal = asyncio.create_task(tls.keep_fresh(context))
 
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """The first signal begins to drain, a second hurries it, a third breaks it off.
+
+        They are not raised again at the end, as uvicorn does it: who was asked to leave, and left, exits with 0.
+        """
+        self.signals.append(sig)
+        if len(self.signals) == 2 and self.loop is not None:
+            self.loop.call_soon_threadsafe(self.hurried.set)
+        self.should_exit, self.force_exit = True, len(self.signals) > 2
+
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         if self.renewal is not None:
             self.renewal.cancel()
+        # No load balancer has to notice where somebody presses Ctrl-C.
+        notice_s = settings.DRAIN_NOTICE_S if self.signals[:1] == [signal.SIGTERM] else 0
+        await draining.drain(notice_s=notice_s, over=self.hurried)
+        # Closed before the other side has read our last words, a line may take them with it.
+        await draining.until(lambda: not self._websockets(), over=self.hurried)
         await super().shutdown(sockets)
+
+    def _websockets(self) -> list[Any]:
+        return [line for line in self.server_state.connections if isinstance(line, TlsSocket)]
 
 
 def _settle_in() -> None:

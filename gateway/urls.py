@@ -4,7 +4,7 @@ from typing import Any
 
 from django.urls import URLPattern, path, re_path
 
-from gateway import api, asyncapi, console, health, openapi, tokens
+from gateway import api, asyncapi, console, health, metrics, openapi, tokens
 from gateway.operations import commands, facts, transactions
 from gateway.resources import views
 
@@ -71,5 +71,5 @@ urlpatterns = [
     re_path(r"^health/live/?$", health.live),
     re_path(r"^health/ready/?$", health.ready),
     *either("stats", health.Stats),
-    re_path(r"^metrics/?$", health.metrics),
+    re_path(r"^metrics/?$", metrics.metrics),
 ]

@@ -21,6 +21,10 @@ hypothesis_settings.register_profile(
 hypothesis_settings.load_profile("evcharge")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: item.get_closest_marker("long") is None)
+
+
 def stack() -> str:
     return os.environ.get("STACK", "embedded")
 

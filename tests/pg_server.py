@@ -4,9 +4,11 @@ PostgreSQL refuses to run as root. Wheels that carry it get around that by addin
 folders above the checkout to everyone; here root lends a copy of the binaries to `nobody` and touches nothing else.
 """
 
+import atexit
 import importlib.util
 import os
 import secrets
+import shlex
 import shutil
 import signal
 import socket
@@ -144,3 +146,34 @@ def _create_database(url: str) -> None:
 
     with psycopg.connect(url, autocommit=True) as connection:
         connection.execute(f"CREATE DATABASE {DATABASE}")
+
+
+@contextmanager
+def stopped(url: str) -> Iterator[None]:
+    """The server behind this URL is down for as long as the block lasts, and is another process after it.
+
+    As with `systemctl restart postgresql`: clients are cut off, what they had committed is there.
+    """
+    import psycopg
+
+    with psycopg.connect(url, autocommit=True) as connection:
+        found = connection.execute("SHOW data_directory").fetchone()
+        assert found  # SHOW gives one row
+        data = Path(found[0])
+    command = shlex.split((data / "postmaster.opts").read_text())
+    os.kill(int((data / "postmaster.pid").read_text().split()[0]), signal.SIGINT)
+    deadline = time.monotonic() + START_TIMEOUT_S
+    while (data / "postmaster.pid").exists() and time.monotonic() < deadline:
+        time.sleep(0.02)
+    try:
+        yield
+    finally:
+        owner = data.stat()
+        identity = (
+            {"user": owner.st_uid, "group": owner.st_gid, "extra_groups": []} if os.geteuid() == 0 else {}
+        )
+        with (data.parent / "log").open("ab") as log:
+            options: dict[str, Any] = {"cwd": data.parent, "stdin": subprocess.DEVNULL, **identity}
+            server = subprocess.Popen(command, stdout=log, stderr=log, **options)
+        atexit.register(_stop, server)
+        _wait_until_ready(server, data, data.parent / "log")

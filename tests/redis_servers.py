@@ -13,6 +13,7 @@ import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import ExitStack, asynccontextmanager, contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 from redis import Redis
 from redis.exceptions import RedisError
@@ -95,7 +96,8 @@ def sentinel_and_two() -> Iterator[tuple[Valkey, Valkey, Valkey]]:
             "sentinel failover-timeout mymaster 3000",
         )
         sentinel = running.enter_context(Valkey(sentinel_config="\n".join(watch)))
-        until(lambda: dict(sentinel.client.sentinel_master("mymaster")).get("num-slaves") == 1)
+        known: Any = sentinel.client  # redis-py's types are those of its asynchronous client, too
+        until(lambda: known.sentinel_master("mymaster").get("num-slaves") == 1)
         until(lambda: "'master_link_status': 'up'" in str(replica.client.info("replication")))
         yield sentinel, master, replica
 

@@ -22,6 +22,7 @@ FAST = {
     "COMMAND_TIMEOUT_S": "3",
     "START_TIMEOUT_S": "5",
     "SWEEP_INTERVAL_S": "1",
+    "DRAIN_NOTICE_S": "0",
     "LOG_LEVEL": "INFO",
     "LOGIN_ATTEMPTS_PER_MINUTE": "10000",
 }

@@ -59,6 +59,7 @@ def test_without_anything_set_the_defaults_are_the_tables() -> None:
         ("LOG_LEVEL", "debug", "DEBUG"),
         ("TIME_ZONE", "Europe/Amsterdam", "Europe/Amsterdam"),
         ("REDIS_URL", "rediss://:pw@cache:6380/1", "rediss://:pw@cache:6380/1"),
+        ("REDIS_URL", "redis+sentinel://a,b/mymaster", "redis+sentinel://a,b/mymaster"),
         ("SECRET_KEY", "$ecret=#'\"key", "$ecret=#'\"key"),  # no reference to anything
     ],
 )
@@ -94,6 +95,8 @@ def test_database_url(monkeypatch: pytest.MonkeyPatch) -> None:
         ("DATABASE_URL", "nonsense"),
         ("DATABASE_URL", "mysql://root:hidden@db/x"),
         ("REDIS_URL", "localhost:6379"),
+        ("REDIS_URL", "http://:hidden@cache"),
+        ("REDIS_PREFIX", "with space"),
     ],
 )
 def test_wrong_value_fails_by_name(name: str, text: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -197,9 +197,10 @@ async def charger(
     password: str | bytes | None = None,
     user: str | None = None,
     subprotocols: list[str] | None = None,
+    headers: dict[str, str] | None = None,
     **options: Any,
 ) -> AsyncIterator[FakeCharger]:
-    headers = {}
+    headers = dict(headers or {})
     if password is not None:
         secret = password.encode() if isinstance(password, str) else password
         credentials = (user or identity).encode() + b":" + secret

@@ -8,11 +8,13 @@ import asyncio
 import logging
 import re
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager, suppress
 from time import time
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
+import msgspec
 import orjson
 
 from gateway.ocpp.schemas import validator
@@ -24,9 +26,12 @@ UNKNOWN_ID = "-1"
 REMEMBERED = 16  # answers given and time-outs passed: the other side has one CALL open, so repeats come soon
 RIGHTFUL_ID, MAX_ID = 36, 255  # the rule (OCPP-J 1.6 §4.1.4); some use more, and each is kept and echoed
 
-Handler = Callable[[dict[str, Any]], Awaitable[dict[str, Any]]]
+Handler = Callable[[Any], Awaitable[dict[str, Any]]]
+Reader = Callable[[str], msgspec.Struct]
 
 _CALL_ID = re.compile(r'\s*\[\s*2\s*,\s*"([^"\\]{1,64})"')
+# A CALL up to its payload, where a reader may take over.
+_CALL_HEAD = re.compile(r'\[\s*2\s*,\s*"([^"\\]{1,36})"\s*,\s*"([A-Za-z]+)"\s*,')
 # Firmware pads texts with NUL, which no text of a database can hold. Not part of an escaped backslash.
 _NUL = re.compile(r"((?<!\\)(?:\\\\)*)\\u0000")
 
@@ -97,6 +102,7 @@ class Rpc:
     tolerant   actions whose handler wants to see a payload even where it breaks the schema (E18)
     on_late    called with (message id, payload or CallError) when an answer comes after its time-out (E13)
     recorder   hears of everything that was said
+    readers    tolerant actions whose handler takes a payload that is read already: action → how, from its JSON
 
     `frame` is the one that is being handled, as it came; `heard_at` is when. `is_lenient`: every handler sees its
     payload even where it breaks the schema, as far as it can read it.
@@ -111,8 +117,10 @@ class Rpc:
         tolerant: frozenset[str] = frozenset(),
         on_late: Callable[[str, Any], None] = lambda message_id, answer: None,
         recorder: Recorder | None = None,
+        readers: Mapping[str, Reader] = MappingProxyType({}),
     ) -> None:
         self.version, self.tolerant, self.on_late = version, tolerant, on_late
+        self.readers = readers
         self.handlers = handlers or {}
         self.recorder = recorder or Recorder()
         self.is_lenient = False
@@ -135,7 +143,7 @@ class Rpc:
         if "\\u0000" in text:
             text = _NUL.sub(r"\1", text)
         try:
-            frame = orjson.loads(text)
+            frame = self._read(text) or orjson.loads(text)
         except (orjson.JSONDecodeError, RecursionError):
             await self._refuse_unreadable("Not JSON")
             return
@@ -153,6 +161,16 @@ class Rpc:
         else:  # OCPP-J 1.6 §4.1.3: a message type that is not known is ignored
             logger.info("ignored a frame of message type %.40r", kind)
             self.recorder.exchange("in", "", "", text, "", "ignored", at, None)
+
+    def _read(self, text: str) -> list[Any] | None:
+        """A CALL whose payload has a reader and is as that expects it."""
+        head = _CALL_HEAD.match(text)
+        if head is None or (read := self.readers.get(head[2])) is None or "\\" in text or text[-1] != "]":
+            return None
+        try:
+            return [CALL, head[1], head[2], read(text[head.end() : -1])]
+        except (msgspec.DecodeError, RecursionError):
+            return None
 
     def breach(self, rule: str, detail: str) -> None:
         """The frame that is being handled breaks a rule."""
@@ -185,6 +203,9 @@ class Rpc:
         except asyncio.CancelledError:  # the connection ended meanwhile
             self._record_in(message_id, "", "lost")
             raise
+        except ConnectionLost:  # it counts no longer: who says so closes it
+            self._record_in(message_id, "", "lost")
+            return
         except Exception:
             logger.exception("handling %s failed", self._action[:40])
             failure = CallError("InternalError", "The central system failed; try again")
@@ -218,6 +239,11 @@ class Rpc:
         if handler is None:
             known = validator(self.version, action[:60]) is not None
             raise CallError("NotSupported" if known else "NotImplemented", f"{action[:60]} is not for us")
+        if isinstance(payload, msgspec.Struct):
+            if action not in self._judged:
+                with suppress(orjson.JSONDecodeError):  # nested more deeply than it reads
+                    self._broken_rule(action, orjson.loads(self.frame)[3])
+            return await handler(payload)
         if not isinstance(payload, dict):
             raise CallError("FormationViolation", "The payload is not an object")
         broken = self._broken_rule(action, payload)

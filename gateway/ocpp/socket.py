@@ -3,6 +3,9 @@
 import asyncio
 import logging
 import time
+from contextlib import suppress
+from datetime import datetime
+from functools import partial
 from typing import Any
 
 from django.conf import settings
@@ -10,14 +13,17 @@ from django.db import Error as DatabaseFailure
 
 from chargers import commands
 from chargers import services as charger_services
+from chargers.errors import Superseded
 from chargers.events import utcnow
 from chargers.models import Charger, Command
 from chargers.quirks import Quirks
 from chargers.security import Refused
+from gateway import counters, logs, tracing
 from gateway.consumer import SocketConsumer
-from gateway.db import in_db
+from gateway.db import guard, in_db
 from gateway.ocpp import handshake, v16
-from gateway.ocpp.rpc import CallError, CallTimeout, ConnectionLost, Rpc
+from gateway.ocpp.rpc import CallError, CallTimeout, ConnectionLost, Handler, Rpc
+from gateway.ocpp.standstill import standstills
 from gateway.ocpp.wire_log import recorder_of
 from gateway.pings import pings_of
 from sessions import services
@@ -29,6 +35,8 @@ PROTOCOL_ERROR, TRY_AGAIN_LATER = 1002, 1013
 MISSED_HEARTBEATS = 2  # of a charger that is not pinged, before it is taken for gone
 
 _present: set["ChargerSocket"] = set()
+# In their handshake; they take a place too.
+_arriving: set["ChargerSocket"] = set()
 
 
 def present_charger_ids() -> list[int]:
@@ -44,6 +52,18 @@ async def confirm_presence() -> None:
         await sockets[name].reclaim()
 
 
+async def resync(since: datetime) -> None:
+    """Messages since then may not have been heard: whose the chargers are, which commands wait, which sessions run."""
+    for socket in list(_present):
+        socket.conversation.forget_sessions()
+    await confirm_presence()
+    sockets = {socket.channel_name: socket for socket in _present}
+    names = list(sockets)
+    for start in range(0, len(names), 500):
+        for command_id, name in await in_db(commands.queued_for, names[start : start + 500]):
+            await sockets[name].command_ready({"id": command_id})
+
+
 class ChargerSocket(SocketConsumer):
     """One connection of one charger. The newest owns the charger; an older one only ends."""
 
@@ -51,27 +71,43 @@ class ChargerSocket(SocketConsumer):
     rpc: Rpc
     epoch: int
     _listening: asyncio.Task[None] | None = None
+    role = "chargers"
+    leaves_late = True  # an app's action may wait for its answer
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.standstills = standstills()
 
     # --- handshake ---
 
     async def connect(self) -> None:
+        if len(_present) + len(_arriving) >= settings.MAX_CHARGER_SOCKETS:
+            counters.refused[self.role, "capacity"] += 1
+            await self.refuse(503, "Server at capacity", [(b"retry-after", b"10")])
+            return
+        _arriving.add(self)
         try:
             await self._enter()
         except DatabaseFailure:
+            counters.refused[self.role, "unavailable"] += 1
             logger.exception("the database is away; a charger is sent off to dial again")
             if self.is_open:
                 await self.close(TRY_AGAIN_LATER, "Try again later")
             else:
                 await self.refuse(503, "Try again later")
+        finally:
+            _arriving.discard(self)
 
     async def _enter(self) -> None:
         try:
             admission, known = await handshake.admit(self.scope)
         except Refused as refusal:
+            counters.refused[self.role, refusal.reason] += 1
             logger.info("refused a charger at %.80r: %s", self.scope["path"], refusal.reason)
             await self.refuse(*handshake.answer(refusal))
             return
         charger = admission.charger
+        logs.about(charger=charger.identity)
         # The charger's order of preference counts, and what it spoke last time does not (E7).
         offered = self.scope["subprotocols"]
         version = next((p for p in offered if p in ADAPTERS), None)
@@ -82,6 +118,7 @@ class ChargerSocket(SocketConsumer):
             self.recorder.breach("subprotocol_missing", "", "None that we speak was offered", header)
             version = known.default_subprotocol if known.default_subprotocol in ADAPTERS else None
         if version is None:
+            counters.refused[self.role, "no_subprotocol"] += 1
             await in_db(handshake.no_subprotocol, admission)
             await self.close(PROTOCOL_ERROR, "No supported subprotocol; this server speaks ocpp1.6")
             return
@@ -92,15 +129,53 @@ class ChargerSocket(SocketConsumer):
             tolerant=self.adapter.TOLERANT,
             on_late=self._late_answer,
             recorder=self.recorder,
+            readers=self.adapter.READERS,
         )
         self._adopt(known)
         self.conversation = self.adapter.V16(charger, self.rpc, known, adopt=self._adopt)
-        self.rpc.handlers = self.conversation.handlers()
+        self.rpc.handlers = {
+            action: self._as_owner(handler) for action, handler in self.conversation.handlers().items()
+        }
         self.epoch = await in_db(
             handshake.enter, admission, channel_name=self.channel_name, ocpp_version=version
         )
+        self._guard()
         if self.is_open:  # a still newer socket may have taken over meanwhile
             _present.add(self)
+            counters.accepted[self.role] += 1
+
+    # --- whose charger it is ---
+
+    def _guard(self) -> None:
+        """What this task does in the database it does as the charger's owner, or not at all."""
+        guard.set(partial(charger_services.as_owner, charger_id=self.charger.pk, epoch=self.epoch))
+
+    def _as_owner(self, handler: Handler) -> Handler:
+        async def handled(payload: dict[str, Any]) -> dict[str, Any]:
+            try:
+                return await handler(payload)
+            except Superseded as error:
+                await self.socket_superseded({})
+                raise ConnectionLost from error
+
+        return handled
+
+    async def _is_ours(self) -> bool:
+        """Whether the charger is still ours, where this process stood still: it may have dialled another meanwhile.
+        If it is not, or nobody can say, this socket ends."""
+        so_often = standstills()
+        try:
+            is_ours = await in_db(charger_services.is_owner, charger_id=self.charger.pk, epoch=self.epoch)
+        except DatabaseFailure:
+            await self.close(TRY_AGAIN_LATER, "Try again later")
+            return False
+        except Superseded:
+            is_ours = False
+        if is_ours:
+            self.standstills = so_often
+        else:
+            await self.socket_superseded({})
+        return is_ours
 
     # --- its quirks, and whether it lives ---
 
@@ -123,6 +198,9 @@ class ChargerSocket(SocketConsumer):
             self.recorder.breach("pings_unanswered", "", "A frame came, but no pong", "")
         return silence_s
 
+    def is_at_work(self) -> bool:
+        return self.is_handling or bool(self.tasks - {self._listening})
+
     async def _listen(self) -> None:
         """Without pings only its frames tell that it lives; heartbeats come at their interval, if nothing else does."""
         limit_s = MISSED_HEARTBEATS * settings.HEARTBEAT_INTERVAL_S + settings.WS_PING_TIMEOUT_S
@@ -140,6 +218,7 @@ class ChargerSocket(SocketConsumer):
         await self._release()
 
     async def _release(self) -> None:
+        guard.set(None)  # it looks for itself whose the charger is
         await in_db(services.charger_disconnected, charger_id=self.charger.pk, channel_name=self.channel_name)
 
     async def reclaim(self) -> None:
@@ -161,16 +240,21 @@ class ChargerSocket(SocketConsumer):
     # --- frames in ---
 
     async def receive(self, text: str | None, data: bytes | None) -> None:
-        if self not in _present:
+        if self not in _present or (standstills() != self.standstills and not await self._is_ours()):
             return  # a newer socket owns the charger: what this one still says no longer counts
         if text is None:
             text = (data or b"").decode("utf-8", errors="replace")
         await self.rpc.receive(text)
 
+    async def send_text(self, text: str) -> None:
+        if self in _present and standstills() != self.standstills and not await self._is_ours():
+            return
+        await super().send_text(text)
+
     # --- messages from the layer ---
 
     async def command_ready(self, message: dict[str, Any]) -> None:
-        self.keep(self._run(message["id"]))
+        self.keep(self._run(message["id"], message.get("traceparent", "")))
 
     async def socket_superseded(self, message: dict[str, Any]) -> None:
         """The charger opened a newer socket. Its commands go there; this one is done."""
@@ -188,17 +272,26 @@ class ChargerSocket(SocketConsumer):
 
     # --- commands out ---
 
-    async def _run(self, command_id: str) -> None:
+    async def _run(self, command_id: str, traceparent: str) -> None:
         """Send one command when it is its turn, and write how it ended. Never awaited by a handler of frames."""
+        logs.also(command_id=command_id)
+        self._guard()
         try:
             async with self.rpc.turn():
                 command = await in_db(commands.claim_command, command_id, channel_name=self.channel_name)
                 if command is None:
                     return
-                status, answer, error = await self._ask(command)
-        except ConnectionLost:  # before it was ours to send
+                asking = self._ask(command)
+                if tracing.live:
+                    asking = tracing.live.command(command, asking, traceparent)
+                status, answer, error = await asking
+        except (ConnectionLost, Superseded):  # before it was ours to send
             return
-        await in_db(services.finish_command, command_id, status=status, answer=answer, error=error)
+        await self._finish(command_id, status, answer, error)
+
+    async def _finish(self, command_id: str, status: str, answer: Any, error: str) -> None:
+        with suppress(Superseded):  # who took over has written how it ended
+            await in_db(services.finish_command, command_id, status=status, answer=answer, error=error)
 
     async def _ask(self, command: Command) -> tuple[str, Any, str]:
         try:
@@ -226,6 +319,6 @@ class ChargerSocket(SocketConsumer):
         self.keep(self._settle_late(message_id, answer))
 
     async def _settle_late(self, message_id: str, answer: Any) -> None:
-        command = await in_db(Command.objects.get, pk=message_id)
-        status, content, error = self.adapter.outcome(command.action, answer)
-        await in_db(services.finish_command, message_id, status=status, answer=content, error=error)
+        with suppress(Superseded):
+            command = await in_db(Command.objects.get, pk=message_id)
+            await self._finish(message_id, *self.adapter.outcome(command.action, answer))

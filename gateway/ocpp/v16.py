@@ -16,22 +16,27 @@ from chargers.clock import as_text
 from chargers.events import utcnow
 from chargers.models import Charger
 from chargers.quirks import Quirks
+from gateway import logs, tracing
 from gateway.db import in_db
-from gateway.ocpp import data_transfer
+from gateway.ocpp import data_transfer, plain_values
 from gateway.ocpp.acceptance import Acceptance
 from gateway.ocpp.hearing import Hearing
 from gateway.ocpp.hearing import integer as _integer
 from gateway.ocpp.hearing import text as _text
-from gateway.ocpp.rpc import Handler, Rpc
+from gateway.ocpp.plain_values import MeterValues
+from gateway.ocpp.rpc import Handler, Reader, Rpc
 from gateway.ocpp.v16_commands import VERSION, outcome, spoken
 from gateway.ocpp.writer import writer
 from sessions import id_tags, ledger, metering, registers, services
 from sessions.metering import Metered, Metering
 
-__all__ = ["TOLERANT", "V16", "VERSION", "outcome", "spoken"]
+__all__ = ["READERS", "TOLERANT", "V16", "VERSION", "outcome", "spoken"]
 
 # What a fact about money is made of; refused, it would be lost. And a tag may be longer than the book says (E40).
 TOLERANT = frozenset({"Authorize", "StartTransaction", "StopTransaction", "MeterValues"})
+
+# How the most frequent message is read where there is nothing unusual about it.
+READERS: dict[str, Reader] = {"MeterValues": plain_values.read}
 
 # The length of those columns; words outside the lists come from lenient chargers only.
 MAX_STATUS, MAX_ERROR_CODE = 13, 50
@@ -153,11 +158,16 @@ class V16:
             await asyncio.sleep(self.hear.quirks.start_answer_delay_s)
         return {"transactionId": transaction_id, "idTagInfo": id_tag_info}
 
-    async def meter_values(self, payload: dict[str, Any]) -> dict[str, Any]:
-        # Taken out, so that the frame does not keep what is read already while we wait for the commit.
-        readings = self.hear.readings(payload.pop("meterValue", None), received_at=utcnow())
+    async def meter_values(self, payload: dict[str, Any] | MeterValues) -> dict[str, Any]:
+        if isinstance(payload, MeterValues):
+            readings = self.hear.plain_readings(payload.meterValue, received_at=utcnow())
+            connector, transaction = payload.connectorId, payload.transactionId
+        else:
+            # Taken out, so that the frame does not keep what is read already while we wait for the commit.
+            readings = self.hear.readings(payload.pop("meterValue", None), received_at=utcnow())
+            connector, transaction = payload.get("connectorId"), payload.get("transactionId")  # type: ignore[assignment]
         if readings:
-            where = _integer(payload.get("connectorId")) or 0, _transaction_id(payload.get("transactionId"))
+            where = _integer(connector) or 0, _transaction_id(transaction)
             metered = self._metered.get(where)
             if is_first := metered is None:
                 metered = await in_db(
@@ -274,7 +284,9 @@ def _boot(*, charger_id: int, details: dict[str, str]) -> tuple[Charger, Quirks]
 
 def _start_session(**facts: Any) -> tuple[int | None, dict[str, str]]:
     """Store the start; returns its number, and what the charger may remember of the tag."""
-    session, status, _ = ledger.start_session(**facts)
+    with tracing.effect("StartTransaction") as belongs:
+        session, status, _ = ledger.start_session(**facts)
+        belongs(session.start_command_id, session)
     return session.transaction_id, id_tags.info_for(session.id_tag, status=status)
 
 
@@ -287,7 +299,10 @@ def _stop_session(*, id_tag: str, counts_per_session: bool, **facts: Any) -> dic
         named = ("charger_id", "transaction_id", "reported", "meter_stop_wh", "readings")
         lifted = registers.lifted_stop(**{name: facts[name] for name in named})
         facts["meter_stop_wh"], facts["readings"] = lifted
-    session = ledger.stop_session(id_tag=id_tag, **facts)
+    logs.also(session_id=facts["transaction_id"])
+    with tracing.effect("StopTransaction") as belongs:
+        session = ledger.stop_session(id_tag=id_tag, **facts)
+        belongs(session.stop_command_id, session)
     tag = id_tags.normalised(id_tag)
     if not tag:
         return None

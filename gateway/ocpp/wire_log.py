@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from time import time
-from typing import Any
+from typing import Any, NamedTuple
 
 from django.conf import settings
 from django.db import InterfaceError, OperationalError, connections
@@ -19,6 +19,7 @@ from chargers.wire_log import Broken, Row
 from gateway.db import call_service
 from gateway.ocpp.rpc import Recorder
 from gateway.ocpp.schemas import messages
+from gateway.ocpp.tally import calls
 from gateway.ocpp.v16_commands import VERSION
 
 logger = logging.getLogger(__name__)
@@ -52,7 +53,7 @@ class WireLog:
         self.loop = asyncio.get_running_loop()
         self.waiting: deque[Row] = deque()
         self.waiting_chars = 0
-        self.left_out = 0
+        self.left_out = self.left_out_and_told = 0
         self.breaches: dict[Key, Broken] = {}
         self.known_breaches: set[Key] = set()
         self.breaches_due_at = 0.0
@@ -111,9 +112,9 @@ class WireLog:
 
     async def _write_all(self) -> bool:
         """Write what waits; False if the database is away, and it waits still."""
-        if self.left_out:
-            logger.warning("the wire log fell behind: %d messages are left out", self.left_out)
-            self.left_out = 0
+        if untold := self.left_out - self.left_out_and_told:
+            logger.warning("the wire log fell behind: %d messages are left out", untold)
+            self.left_out_and_told = self.left_out
         rows, self.waiting, self.waiting_chars = list(self.waiting), deque(), 0
         for start in range(0, len(rows), MAX_BATCH):
             batch = rows[start : start + MAX_BATCH]
@@ -179,6 +180,7 @@ class ChargerRecorder(Recorder):
         at: float,
         latency_s: float | None,
     ) -> None:
+        calls.add(latency_s, direction, action, verdict)
         if verdict == "ok" and action in self.leaves_out:
             return
         self.log.add(
@@ -195,12 +197,37 @@ class ChargerRecorder(Recorder):
 class BreachRecorder(ChargerRecorder):
     """With WIRE_LOG=off: the rules that are broken, and nothing else."""
 
-    def exchange(self, *exchange: Any) -> None:
-        pass
+    def exchange(
+        self,
+        direction: str,
+        message_id: Any,
+        action: str,
+        request: str,
+        answer: str,
+        verdict: str,
+        at: float,
+        latency_s: float | None,
+    ) -> None:
+        calls.add(latency_s, direction, action, verdict)
 
 
 def recorder_of(charger_id: int) -> ChargerRecorder:
     return (BreachRecorder if settings.WIRE_LOG == "off" else ChargerRecorder)(charger_id, this_process())
+
+
+class Backlog(NamedTuple):
+    """Messages that wait, how full the buffer is (0 to 1), and messages left out so far."""
+
+    waiting: int
+    fill: float
+    left_out: int
+
+
+def backlog() -> Backlog:
+    """From any thread."""
+    if (log := _log) is None:
+        return Backlog(0, 0.0, 0)
+    return Backlog(len(log.waiting), log.waiting_chars / MAX_WAITING_CHARS, log.left_out)
 
 
 _log: WireLog | None = None

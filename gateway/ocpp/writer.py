@@ -13,6 +13,7 @@ from typing import Any, Generic, TypeVar
 
 from django.db import InterfaceError, OperationalError, connections
 
+from gateway.counters import Histogram
 from gateway.db import call_service
 from sessions.metering import Metering, record_readings
 
@@ -22,6 +23,10 @@ Item = TypeVar("Item")
 
 # Small enough that some chargers are answered, and speak again, while the messages of others are written.
 MAX_BATCH = 200
+MAX_WAITING = 5000
+
+batches = Histogram((1, 2, 5, 10, 20, 50, 100, MAX_BATCH))
+commit_durations = Histogram()
 
 
 class GroupCommitWriter(Generic[Item]):
@@ -31,24 +36,32 @@ class GroupCommitWriter(Generic[Item]):
         self.write = write
         self.loop = asyncio.get_running_loop()
         self.waiting: deque[tuple[Item, asyncio.Future[None]]] = deque()
+        self.places = asyncio.Semaphore(MAX_WAITING)
         self.thread = ThreadPoolExecutor(1, thread_name_prefix="writer")
         self.flushing: asyncio.Task[None] | None = None
 
     async def add(self, item: Item) -> None:
-        """Return once the item is committed; raise what kept it from being."""
-        future: asyncio.Future[None] = self.loop.create_future()
-        self.waiting.append((item, future))
-        if self.flushing is None:
-            self.flushing = self.loop.create_task(self._flush())
-        await future
+        """Return once the item is committed; raise what kept it from being.
+
+        Where too many wait, it waits for a place; its charger's socket is not read meanwhile: TCP tells the charger.
+        """
+        async with self.places:
+            future: asyncio.Future[None] = self.loop.create_future()
+            self.waiting.append((item, future))
+            if self.flushing is None:
+                self.flushing = self.loop.create_task(self._flush())
+            await future
 
     async def _flush(self) -> None:
         try:
             while self.waiting:
                 batch = [self.waiting.popleft() for _ in range(min(len(self.waiting), MAX_BATCH))]
+                begun = self.loop.time()
                 errors = await self.loop.run_in_executor(
                     self.thread, self._write, [item for item, _ in batch]
                 )
+                batches.add(len(batch))
+                commit_durations.add(self.loop.time() - begun)
                 for (_, future), error in zip(batch, errors, strict=True):
                     if not future.done():
                         future.set_exception(error) if error else future.set_result(None)
@@ -86,6 +99,11 @@ def writer() -> GroupCommitWriter[Any]:
     if _writer is None or _writer.loop is not asyncio.get_running_loop():
         _writer = GroupCommitWriter(record_readings)
     return _writer
+
+
+def waiting() -> int:
+    """Messages that wait for their commit. From any thread."""
+    return len(_writer.waiting) if _writer is not None else 0
 
 
 async def stop_writer() -> None:

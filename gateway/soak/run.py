@@ -2,10 +2,11 @@
 
 import asyncio
 import contextlib
+import itertools
 import random
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
@@ -20,7 +21,7 @@ from gateway.auth import tokens_for
 from gateway.soak.comparison import Difference, Truth, differences
 from gateway.soak.drivers import AppLine, Claim, Driver
 from gateway.soak.fleet import CONNECTORS, Fleet
-from gateway.soak.servers import Servers
+from gateway.soak.servers import Mishap, Servers
 from sessions.models import ChargingSession, IdTag, MeterReading, Tariff
 
 PREFIX = "SOAK"
@@ -39,7 +40,7 @@ class Plan:
     seconds: float
     seed: int
     processes: int
-    restarts: bool
+    mishaps: Sequence[Mishap]
     rates: Mapping[str, float]
     books: Path | None = None
 
@@ -128,7 +129,9 @@ async def soak(plan: Plan, say: Callable[[str], object]) -> Report:
     report.figures |= {
         "chargers": plan.chargers,
         "server processes": plan.processes,
-        "servers killed": servers.kills,
+        "servers killed": servers.count["kill"],
+        "rolling restarts": servers.count["rolling"],
+        "Redis restarts": servers.count["redis"],
         "connections of chargers": fleet.connections,
         "messages of chargers and to them": sum(fleet.messages.values()),
         "messages to apps": sum(sum(line.heard.values()) for line in lines),
@@ -163,27 +166,31 @@ async def _trouble(
         )
         tasks.append(asyncio.create_task(driver.drive()))
     until = time.monotonic() + plan.seconds
-    killing = asyncio.create_task(_kill(servers, plan, until, say)) if plan.restarts else None
+    mishaps = asyncio.create_task(_mishaps(servers, plan, until, say)) if plan.mishaps else None
     try:
-        # A driver or a killer that fails ends the run, with its trace.
+        # A driver or a mishap that fails ends the run, with its trace.
         done, _ = await asyncio.wait(tasks, timeout=plan.seconds, return_when=asyncio.FIRST_EXCEPTION)
         for task in done:
             task.result()
-        if killing is not None:
-            await killing
+        if mishaps is not None:
+            await mishaps
     finally:
-        for task in [*tasks, *([killing] if killing else [])]:
+        for task in [*tasks, *([mishaps] if mishaps else [])]:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-async def _kill(servers: Servers, plan: Plan, until: float, say: Callable[[str], object]) -> None:
-    """One server after the other, without a word; all serve again at the end."""
+async def _mishaps(servers: Servers, plan: Plan, until: float, say: Callable[[str], object]) -> None:
+    """One after the other; all serve again at the end."""
     chance = random.Random(f"{plan.seed}:kills")
-    while (pause_s := chance.uniform(6, 15)) < until - time.monotonic():
+    turns = itertools.cycle(chance.sample(plan.mishaps, len(plan.mishaps)))
+    most_s = min(15, plan.seconds / 2)
+    while (pause_s := chance.uniform(most_s / 3, most_s)) < until - time.monotonic():
         await asyncio.sleep(pause_s)
-        await servers.kill_and_restart()
-        say(f"killed a server, {servers.kills} so far; {max(0, until - time.monotonic()):.0f} s to go")
+        mishap = next(turns)
+        await servers.befall(mishap)
+        so_far = servers.count[mishap]
+        say(f"{mishap}: {so_far} so far; {max(0, until - time.monotonic()):.0f} s to go")
 
 
 async def _settled(prefix: str) -> int:

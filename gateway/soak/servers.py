@@ -1,14 +1,22 @@
-"""Server processes of a soak: `manage.py serve` on free ports, killed without a word and started again."""
+"""Server processes of a soak: `manage.py serve` on free ports, killed or asked to leave, and started again."""
 
 import asyncio
+import contextlib
 import os
 import random
 import signal
 import subprocess
 import sys
 import tempfile
+import time
+from collections import Counter
 from pathlib import Path
-from typing import IO
+from typing import IO, Literal
+
+import redis
+from django.conf import settings
+
+Mishap = Literal["kill", "rolling", "redis"]
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 START_TIMEOUT_S = 120
@@ -22,6 +30,8 @@ SETTINGS = {
     "WS_PING_INTERVAL_S": "5",
     "WS_PING_TIMEOUT_S": "5",
     "HEARTBEAT_INTERVAL_S": "3",
+    "DRAIN_NOTICE_S": "1",
+    "DRAIN_S": "3",
     "LOG_LEVEL": "WARNING",
 }
 
@@ -66,11 +76,25 @@ class ServerProcess:
         self._process.wait()
 
 
+def end_redis() -> None:
+    """And wait until another answers."""
+    with redis.Redis.from_url(settings.REDIS_URL) as client:
+        started = client.info("server")["run_id"]
+        client.shutdown(nosave=True)
+        deadline = time.monotonic() + START_TIMEOUT_S
+        while time.monotonic() < deadline:
+            time.sleep(0.1)
+            with contextlib.suppress(redis.RedisError):
+                if client.info("server")["run_id"] != started:
+                    return
+    raise RuntimeError("nobody started Redis again")
+
+
 class Servers:
     """Some of them; `url` is what a load balancer would choose."""
 
     def __init__(self, count: int, chance: random.Random) -> None:
-        self.kills = 0
+        self.count: Counter[Mishap] = Counter()
         self._chance = chance
         self._count = count
         self._folder = tempfile.TemporaryDirectory(prefix="evcharge-soak-")
@@ -86,17 +110,35 @@ class Servers:
         serving = [server.url for server in self._running if server.url]
         return self._chance.choice(serving) if serving else "ws://127.0.0.1:9"
 
-    async def kill_and_restart(self) -> None:
+    async def befall(self, mishap: Mishap) -> None:
+        """Let it happen, and return when all serve again."""
+        await {"kill": self._kill, "rolling": self._roll, "redis": self._end_redis}[mishap]()
+        self.count[mishap] += 1
+
+    async def _kill(self) -> None:
         """As when a machine dies; another takes its place a moment later."""
         number = self._chance.randrange(self._count)
+        await self._running[number].end(signal.SIGKILL)
+        await self._replace(number, pause_s=self._chance.uniform(0.2, 2))
+
+    async def _roll(self) -> None:
+        """As when a new version is deployed: one after the other leaves in good order."""
+        for number in range(self._count):
+            if status := await self._running[number].end(signal.SIGTERM):
+                raise RuntimeError(f"a server that was asked to leave ended with {status}")
+            await self._replace(number)
+
+    async def _replace(self, number: int, *, pause_s: float = 0) -> None:
         dead = self._running[number]
-        await dead.end(signal.SIGKILL)
-        self.kills += 1
         dead.url = ""
-        await asyncio.sleep(self._chance.uniform(0.2, 2))
+        await asyncio.sleep(pause_s)
         dead.log.seek(0, os.SEEK_END)
         self._running[number] = ServerProcess(dead.log, self._count)
         await self._running[number].ready()
+
+    async def _end_redis(self) -> None:
+        """Who looks after it starts it again: its service manager, or `make soak`."""
+        await asyncio.to_thread(end_redis)
 
     async def stop(self) -> None:
         """An orderly end: what is in their queues is still written."""

@@ -1,6 +1,8 @@
 """What is sent once the work is committed, and what becomes of it when that fails."""
 
+import asyncio
 import logging
+from collections.abc import AsyncIterator, Iterable
 from typing import Any
 
 import pytest
@@ -39,3 +41,58 @@ def test_a_fault_in_the_sending_is_logged_and_undoes_nothing(
             assert not connection.in_atomic_block
             bus.send_on_commit(ENVELOPES)
     assert "no bus" in caplog.text
+
+
+# --- a bus that is slower than we are ---
+
+
+@pytest.fixture
+async def slow(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[tuple[bus._Publisher, list[bus.Envelope]]]:
+    """A publisher with room for a hundred messages, and what was sent by it in the end."""
+    sent: list[bus.Envelope] = []
+
+    async def deliver(envelopes: list[bus.Envelope]) -> list[bus.Envelope]:
+        sent.extend(envelopes)
+        return []
+
+    monkeypatch.setattr(bus, "_deliver", deliver)
+    monkeypatch.setattr(bus, "MAX_WAITING", 100)
+    publisher = bus._Publisher(asyncio.get_running_loop(), lambda lost: None)
+    yield publisher, sent
+    publisher.task.cancel()
+
+
+def numbered(kind: str, numbers: Iterable[int]) -> list[bus.Envelope]:
+    hint = {"tick": 1} if kind == "tick" else {}
+    return [bus.to_group("user.1", {"type": "event", "number": number, **hint}) for number in numbers]
+
+
+async def test_a_slow_bus_leaves_out_the_newest_ticks_and_no_ending(
+    slow: tuple[bus._Publisher, list[bus.Envelope]], caplog: pytest.LogCaptureFixture
+) -> None:
+    publisher, sent = slow
+    for number in range(1000):
+        publisher._add(numbered("tick", [number]))
+        if number % 25 == 0:
+            publisher._add(numbered("ending", [number]))
+        assert len(publisher.waiting) <= 100
+    with caplog.at_level(logging.WARNING):
+        await publisher.flush()
+        await asyncio.sleep(0)
+    endings = [message["number"] for _, _, message in sent if "tick" not in message]
+    ticks = [message["number"] for _, _, message in sent if "tick" in message]
+    assert endings == list(range(0, 1000, 25))
+    assert ticks == list(range(len(ticks)))
+    assert len(ticks) >= 40
+    assert publisher.left_out == 1000 - len(ticks)
+    assert f"{publisher.left_out} messages were left out" in caplog.text
+
+
+async def test_even_endings_cannot_fill_the_memory(slow: tuple[bus._Publisher, list[bus.Envelope]]) -> None:
+    publisher, sent = slow
+    publisher._add(numbered("tick", range(40)))
+    publisher._add(numbered("ending", range(1000)))
+    assert len(publisher.waiting) == 100
+    await publisher.flush()
+    assert [message["number"] for _, _, message in sent] == list(range(900, 1000))
+    assert publisher.left_out == 940

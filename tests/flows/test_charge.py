@@ -1,5 +1,7 @@
 """A whole charge: phone, server, charger, database."""
 
+from typing import Any
+
 from chargers.events import utcnow
 from sessions.models import ChargingSession
 from tests import wire
@@ -20,7 +22,10 @@ async def test_a_charge_from_start_to_its_price(site: Site) -> None:
 async def test_a_charge_over_channels_own_redis_layer(committed: None) -> None:
     """Ours survives more, but who has reasons to take that of channels_redis is served as well."""
     with Valkey() as redis:
-        layer = {"CHANNEL_LAYER": "channels_redis.pubsub.RedisPubSubChannelLayer", "REDIS_URL": redis.url}
+        layer: dict[str, Any] = {
+            "CHANNEL_LAYER": "channels_redis.pubsub.RedisPubSubChannelLayer",
+            "REDIS_URL": redis.url,
+        }
         site = Site(ServerProcess(**layer), ServerProcess(**layer))
         try:
             await charge(site)

@@ -1,5 +1,6 @@
 """The soak: short runs on a database of their own, and a comparison that sees every kind of difference."""
 
+import os
 import subprocess
 import sys
 import uuid
@@ -22,6 +23,7 @@ from gateway.soak.drivers import Claim
 from sessions import ledger
 from sessions.models import ChargingSession, MeterReading
 from tests.factories import make_charger, make_id_tag, make_tariff, make_user
+from tests.figures import record
 from tests.server_process import ROOT, environment_of
 
 # --- whole runs ---
@@ -75,6 +77,37 @@ def test_short_soak_finds_no_difference(tmp_path: Path) -> None:
     transactions = int(done.stdout.partition("  transactions in the books")[0].split()[-1])
     assert transactions > 0
     assert sum('"event":"begin"' in line for line in books.read_text().splitlines()) == transactions
+
+
+def figure(text: str, name: str) -> int:
+    """Of those that a soak prints."""
+    return int(text.partition(f"  {name}\n")[0].split()[-1].replace(",", ""))
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.skipif(not settings.REDIS_URL, reason="one process cannot leave and be there")
+def test_rolling_restart_of_two_processes_under_load_loses_and_doubles_nothing(tmp_path: Path) -> None:
+    """E22, E27: nor is there an error in their logs, and each leaves with status 0."""
+    with fresh_database(tmp_path) as environment:
+        done = soak(
+            environment, "--chargers", "8", "--minutes", os.environ.get("ROLLING_MINUTES", "0.2"), "--seed", "5",
+            "--processes", "2", "--no-faults", "--no-kills", "--rolling",
+        )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "differences: 0" in done.stdout
+    rolled, transactions = (
+        figure(done.stdout, "rolling restarts"),
+        figure(done.stdout, "transactions in the books"),
+    )
+    assert rolled > 0
+    assert transactions > 0
+    record(
+        "rolling restart of two processes under load",
+        heals_s=None,
+        note=f"{rolled} times, {transactions} transactions, "
+        f"{figure(done.stdout, 'messages of chargers and to them'):,} messages of chargers",
+    )
 
 
 @pytest.mark.django_db(transaction=True)

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from gateway.consumer import SocketConsumer
-from gateway.layers import MAX_WAITING
+from gateway.inbox import MAX_WAITING
 
 
 class Socket(SocketConsumer):

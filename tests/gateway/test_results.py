@@ -92,6 +92,14 @@ async def test_more_ends_than_the_channel_holds_are_looked_up_in_the_database(co
         assert not await results.wait(not_done, 0.2)
 
 
+async def test_an_end_that_nobody_tells_of_is_found_in_the_database(committed: None) -> None:
+    """E47"""
+    command = Command.objects.create(charger=make_charger(), action="reset", status="sent")
+    async with results.expecting(command.pk) as done:
+        Command.objects.filter(pk=command.pk).update(status="accepted", finished_at=command.created_at)
+        assert await results.wait(done, 10)
+
+
 async def test_a_message_that_is_not_understood_does_not_end_the_listening() -> None:
     command_id = uuid.uuid4()
     async with results.expecting(command_id) as done:

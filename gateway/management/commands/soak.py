@@ -15,6 +15,7 @@ from django.db import connection
 from gateway.ocpp.simulated_faults import rate
 from gateway.soak.fleet import RATES
 from gateway.soak.run import Plan, Report, allow_open_files, has_other_data, soak
+from gateway.soak.servers import Mishap
 
 SHOWN = 20
 """Differences that are printed in full; of more only their number."""
@@ -25,6 +26,14 @@ def fault(text: str) -> tuple[str, float]:
         return rate(text)
     except ValueError as error:
         raise argparse.ArgumentTypeError(str(error)) from error
+
+
+def mishaps(
+    *, no_restarts: bool, no_kills: bool, rolling: bool, redis_restarts: bool, **_: Any
+) -> list[Mishap]:
+    """What befalls the servers, by turns."""
+    wanted: dict[Mishap, bool] = {"kill": not no_kills, "rolling": rolling, "redis": redis_restarts}
+    return [] if no_restarts else [mishap for mishap, is_wanted in wanted.items() if is_wanted]
 
 
 class Command(BaseCommand):
@@ -40,6 +49,18 @@ class Command(BaseCommand):
         add("--seed", type=int, default=1, help="the same chance again")
         add("--processes", type=int, default=1, help="server processes; above 1 REDIS_URL is needed")
         add("--no-restarts", action="store_true", help="let the servers live")
+        add("--no-kills", action="store_true", help="no `kill -9`")
+        add(
+            "--rolling",
+            action="store_true",
+            help="beside it, let all servers leave and come anew, one by one",
+        )
+        add(
+            "--redis-restarts",
+            action="store_true",
+            help="and end Redis now and then; its service manager has to start it again",
+        )
+        add("--no-faults", action="store_true", help="chargers without any trouble of their own")
         add(
             "--fault",
             action="append",
@@ -52,8 +73,8 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         if settings.DEMO:
             raise CommandError("Not in the demo: give the soak a database of its own, by DATABASE_URL.")
-        if options["processes"] > 1 and not settings.REDIS_URL:
-            raise CommandError("More than one process needs REDIS_URL.")
+        if (options["processes"] > 1 or options["redis_restarts"]) and not settings.REDIS_URL:
+            raise CommandError("More than one process, and Redis restarts, need REDIS_URL.")
         call_command("migrate", verbosity=0)
         if has_other_data():
             raise CommandError(
@@ -64,8 +85,9 @@ class Command(BaseCommand):
             seconds=options["minutes"] * 60,
             seed=options["seed"],
             processes=options["processes"],
-            restarts=not options["no_restarts"],
-            rates=RATES | dict(options["fault"] or ()),
+            mishaps=mishaps(**options),
+            rates=(dict.fromkeys(RATES, 0.0) if options["no_faults"] else RATES)
+            | dict(options["fault"] or ()),
             books=options["books"],
         )
         logging.getLogger("gateway.ocpp").setLevel(logging.ERROR)  # trouble is what this is about

@@ -113,3 +113,20 @@ async def test_one_who_waits_no_longer_does_not_hold_up_the_rest(
     results = await asyncio.gather(*tasks, return_exceptions=True)
     assert [type(result) for result in results] == [type(None), asyncio.CancelledError, type(None)]
     await writer.add(9)
+
+
+async def test_more_than_there_is_room_for_waits_outside(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its charger's socket is not read meanwhile."""
+    monkeypatch.setattr("gateway.ocpp.writer.MAX_WAITING", 10)
+    writer = GroupCommitWriter(store.write)
+    tasks = await begun(50, writer)
+    await asyncio.sleep(0.02)
+    assert len(writer.waiting) <= 10
+    tasks[30].cancel()
+    store.gate.set()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    await writer.stop()
+    assert sorted(item for batch in store.batches for item in batch) == [n for n in range(50) if n != 30]
+    assert max(map(len, store.batches)) <= 10
