@@ -16,6 +16,7 @@ from chargers.errors import DomainError, NotFound
 from chargers.events import ALL_CHARGERS, charger_group, station_group, user_group
 from chargers.models import Charger, Station
 from gateway import actions, auth, counters, logs, protocol, tracing
+from gateway.arrivals import arrival_of, situations_of
 from gateway.consumer import SocketConsumer
 from gateway.db import in_db
 from gateway.errors import InvalidMessage, Unavailable, ValidationFailed, domain_error, failure
@@ -67,7 +68,7 @@ class AppSocket(SocketConsumer):
                 raise auth.Refused(AT_CAPACITY)
             _arriving.add(self)
             await self.join(user_group(self.claims.user_id))
-            self.user, session, watched = await in_db(_arrival, self.claims)
+            self.user, session, watched = await arrival_of(self.claims)
             await self._watch(watched)
             open_sockets.add(self)
             counters.accepted[self.role] += 1
@@ -231,19 +232,6 @@ class TooMany(Unavailable):
 _INLINE = {"ping"}
 
 
-def _arrival(claims: auth.Claims) -> tuple[User, SessionState | None, list[str]]:
-    """One hop: the token's user, the state to begin with, and the groups of the chargers to watch."""
-    user = auth.user_for(claims)
-    return user, *_situation(user.pk)
-
-
-def _situation(user_id: int) -> tuple[SessionState | None, list[str]]:
-    """The user's session, and the groups of the chargers to watch."""
-    sessions = list(queries.open_sessions_of(user_id))
-    state = queries.state_of(sessions[0]) if sessions else None
-    return state, [charger_group(session.charger_id) for session in sessions]
-
-
 def _groups_of(wish: protocol.Subscribe) -> dict[str, tuple[str, Any]]:
     """Group name → what the client calls it. Raises NotFound for what does not exist."""
     groups: dict[str, tuple[str, Any]] = {}
@@ -302,4 +290,4 @@ async def resync(since: datetime) -> None:
 
 
 def _news(user_ids: set[int], since: datetime) -> dict[int, tuple[SessionState | None, list[str]]]:
-    return {user_id: _situation(user_id) for user_id in queries.users_with_news(user_ids, since)}
+    return situations_of(queries.users_with_news(user_ids, since))

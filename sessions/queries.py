@@ -1,9 +1,10 @@
 """What a user or an operator may see of sessions."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
 
 import msgspec
+from django.db import connection
 from django.db.models import Count, Q, QuerySet
 
 from chargers.events import utcnow
@@ -14,16 +15,34 @@ from sessions.readings import Reading, energy_delivered_wh, kwh, newest, seconds
 
 # Chargers spread energy, power and SoC over a few readings; the newest of each is within these.
 _RECENT = 6
+_NEWEST_OF_EACH = """
+    SELECT reading.* FROM unnest(%s::bigint[]) AS wanted(id) CROSS JOIN LATERAL (
+        SELECT * FROM charging_meterreading WHERE session_id = wanted.id ORDER BY measured_at DESC, id DESC LIMIT %s
+    ) AS reading
+"""
 
 
 def with_relations(sessions: QuerySet[ChargingSession]) -> QuerySet[ChargingSession]:
     return sessions.select_related("charger__station", "connector")
 
 
-def open_sessions_of(user_id: int) -> QuerySet[ChargingSession]:
-    """The user's open sessions, the newest first."""
-    sessions = ChargingSession.objects.filter(user_id=user_id, status__in=ChargingSession.OPEN)
+def open_sessions_of(*user_ids: int) -> QuerySet[ChargingSession]:
+    """These users' open sessions, the newest first."""
+    sessions = ChargingSession.objects.filter(user_id__in=user_ids, status__in=ChargingSession.OPEN)
     return with_relations(sessions).order_by("-pk")
+
+
+def situations_of(user_ids: Collection[int]) -> dict[int, tuple[SessionState | None, list[int]]]:
+    """For each user, in as many queries as for one: the state of the newest open session, and the chargers of all."""
+    sessions: dict[int, list[ChargingSession]] = {user_id: [] for user_id in user_ids}
+    for session in open_sessions_of(*user_ids):
+        assert session.user_id is not None  # it is one of those
+        sessions[session.user_id].append(session)
+    states = states_of([each[0] for each in sessions.values() if each])
+    return {
+        user_id: (states[each[0].pk] if each else None, [session.charger_id for session in each])
+        for user_id, each in sessions.items()
+    }
 
 
 def users_with_news(user_ids: Iterable[int], since: datetime) -> list[int]:
@@ -59,6 +78,17 @@ def newest_reading(session: ChargingSession) -> Reading | None:
     return newest_of(session, session.readings.order_by("-measured_at", "-pk")[:_RECENT])
 
 
+def newest_readings(sessions: Sequence[ChargingSession]) -> dict[int, Reading | None]:
+    """The same for many, in one query where the database can."""
+    if len(sessions) < 2 or connection.vendor != "postgresql":
+        return {session.pk: newest_reading(session) for session in sessions}
+    rows: dict[int, list[MeterReading]] = {session.pk: [] for session in sessions}
+    for row in MeterReading.objects.raw(_NEWEST_OF_EACH, [list(rows), _RECENT]):
+        assert row.session_id is not None  # it was asked for by it
+        rows[row.session_id].append(row)
+    return {session.pk: newest_of(session, rows[session.pk]) for session in sessions}
+
+
 def newest_of(session: ChargingSession, rows: Iterable[MeterReading]) -> Reading | None:
     """One reading with the newest known value of each quantity; of registers that do not count the last that does."""
     rows = list(rows)
@@ -90,10 +120,19 @@ def duration_s(session: ChargingSession, *, now: datetime | None = None) -> int:
 
 def state_of(session: ChargingSession) -> SessionState:
     """The session as apps see it. Of an ended one the stored totals, of a running one the newest readings."""
+    return states_of([session])[session.pk]
+
+
+def states_of(sessions: Sequence[ChargingSession]) -> dict[int, SessionState]:
+    """Many sessions as apps see them, by key."""
+    newest = newest_readings([each for each in sessions if each.status in ChargingSession.RUNNING])
+    return {session.pk: _state(session, newest.get(session.pk)) for session in sessions}
+
+
+def _state(session: ChargingSession, reading: Reading | None) -> SessionState:
     station = session.charger.station
     seconds = duration_s(session)
     running = session.status in ChargingSession.RUNNING
-    reading = newest_reading(session) if running else None
     energy_wh, price = session.energy_wh, session.price
     cost = session.cost
     remaining = None

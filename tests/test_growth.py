@@ -19,7 +19,7 @@ from django.test.utils import CaptureQueriesContext
 from chargers import wire_log
 from chargers.events import utcnow
 from chargers.models import Charger, Command, OcppCall, SecurityEvent
-from gateway import actions, app_socket, protocol
+from gateway import actions, arrivals, protocol
 from sessions import ledger, metering, retention, services
 from sessions.metering import Metering
 from sessions.models import ChargingSession, MeterReading, WaitingSession
@@ -150,7 +150,7 @@ def driver_charges() -> None:
     )
     reading = Reading(measured_at=now, received_at=now, energy_wh=100, sampled_values=b"[]")
     metering.record_readings([Metering(belongs, [reading])])
-    app_socket._situation(user.pk)
+    arrivals.situations_of([user.pk])
     actions._active_session(user.pk)
     actions._charger_status(charger.identity)
     actions._list_chargers(protocol.ListChargers(limit=50))

@@ -5,6 +5,7 @@ that is refused throws them away, so they are stored, whoever it is; a person ju
 without booting is what it was before (OCPP-J §5.4).
 """
 
+from functools import partial
 from typing import Any
 
 from chargers.models import Charger
@@ -42,17 +43,13 @@ class Acceptance:
         elif action in _CONSEQUENCES:
             self._asked_for.add(_CONSEQUENCES[action])
 
-    def guarded(self, handlers: dict[str, Handler]) -> dict[str, Handler]:
-        return {action: self._guard(action, handler) for action, handler in handlers.items()}
-
-    def _guard(self, action: str, handler: Handler) -> Handler:
-        if action in ALWAYS_HEARD:
+    def guarded(self, action: str, handler: Handler) -> Handler:
+        """The handler, or one that refuses."""
+        is_accepted = self.registration == Charger.Registration.ACCEPTED
+        if is_accepted or action in ALWAYS_HEARD or action in self._asked_for:
             return handler
+        return partial(_refuse, action)
 
-        async def guarded(payload: dict[str, Any]) -> dict[str, Any]:
-            is_accepted = self.registration == Charger.Registration.ACCEPTED
-            if not is_accepted and action not in self._asked_for:
-                raise CallError("SecurityError", f"{action} before this charger is accepted")
-            return await handler(payload)
 
-        return guarded
+async def _refuse(action: str, payload: Any) -> dict[str, Any]:
+    raise CallError("SecurityError", f"{action} before this charger is accepted")

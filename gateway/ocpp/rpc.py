@@ -98,7 +98,7 @@ class Sent(NamedTuple):
 class Rpc:
     """One connection's conversation.
 
-    handlers   action → coroutine: payload in, payload out; raises CallError. May be given later
+    handlers   action → coroutine: payload in, payload out; raises CallError. Or give `handler_of`, later
     tolerant   actions whose handler wants to see a payload even where it breaks the schema (E18)
     on_late    called with (message id, payload or CallError) when an answer comes after its time-out (E13)
     recorder   hears of everything that was said
@@ -122,6 +122,7 @@ class Rpc:
         self.version, self.tolerant, self.on_late = version, tolerant, on_late
         self.readers = readers
         self.handlers = handlers or {}
+        self.handler_of: Callable[[str], Handler | None] = self.handlers.get
         self.recorder = recorder or Recorder()
         self.is_lenient = False
         self.heard_at = time()
@@ -235,7 +236,7 @@ class Rpc:
         return "ok", reply
 
     async def _handle(self, action: str, payload: Any) -> dict[str, Any]:
-        handler = self.handlers.get(action)
+        handler = self.handler_of(action)
         if handler is None:
             known = validator(self.version, action[:60]) is not None
             raise CallError("NotSupported" if known else "NotImplemented", f"{action[:60]} is not for us")

@@ -133,9 +133,7 @@ class ChargerSocket(SocketConsumer):
         )
         self._adopt(known)
         self.conversation = self.adapter.V16(charger, self.rpc, known, adopt=self._adopt)
-        self.rpc.handlers = {
-            action: self._as_owner(handler) for action, handler in self.conversation.handlers().items()
-        }
+        self.rpc.handler_of = self._handler_of
         self.epoch = await in_db(
             handshake.enter, admission, channel_name=self.channel_name, ocpp_version=version
         )
@@ -150,15 +148,16 @@ class ChargerSocket(SocketConsumer):
         """What this task does in the database it does as the charger's owner, or not at all."""
         guard.set(partial(charger_services.as_owner, charger_id=self.charger.pk, epoch=self.epoch))
 
-    def _as_owner(self, handler: Handler) -> Handler:
-        async def handled(payload: dict[str, Any]) -> dict[str, Any]:
-            try:
-                return await handler(payload)
-            except Superseded as error:
-                await self.socket_superseded({})
-                raise ConnectionLost from error
+    def _handler_of(self, action: str) -> Handler | None:
+        handler = self.conversation.handler_of(action)
+        return None if handler is None else partial(self._as_owner, handler)
 
-        return handled
+    async def _as_owner(self, handler: Handler, payload: Any) -> dict[str, Any]:
+        try:
+            return await handler(payload)
+        except Superseded as error:
+            await self.socket_superseded({})
+            raise ConnectionLost from error
 
     async def _is_ours(self) -> bool:
         """Whether the charger is still ours, where this process stood still: it may have dialled another meanwhile.

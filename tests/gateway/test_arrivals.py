@@ -1,0 +1,95 @@
+"""Phones that come in together are looked up together, and each finds what it would have found alone."""
+
+import asyncio
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+
+from chargers.events import utcnow
+from gateway import arrivals, auth
+from gateway.arrivals import Arrival, arrival_of
+from gateway.auth import Claims, Refused
+from sessions import metering, queries
+from sessions.metering import Metered, Metering
+from sessions.models import ChargingSession
+from sessions.readings import Reading
+from tests.factories import make_session, make_user, token_of
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def claims_of(user: Any) -> Claims:
+    return auth.claims_of(token_of(user))
+
+
+def reads(session: ChargingSession, *registers: int | None, **values: Any) -> None:
+    for minute, energy_wh in enumerate(registers):
+        at = utcnow() - timedelta(minutes=len(registers) - minute)
+        reading = Reading(measured_at=at, received_at=at, energy_wh=energy_wh, sampled_values=b"[]", **values)
+        metering.record_readings([Metering(Metered(session.charger_id, 1, session), [reading])])
+
+
+def test_many_states_are_read_at_once_and_each_is_as_if_read_alone() -> None:
+    began = {"started_at": utcnow() - timedelta(hours=1)}
+    running = make_session(user=make_user(), **began)
+    reads(running, *range(1000, 1900, 100), power_w=7400.0)
+    spread = make_session(user=make_user(), **began)
+    reads(spread, 2000, None, None, soc_percent=40.0)
+    suspect = make_session(user=make_user(), **began)
+    reads(suspect, 1500, 900_000_000)
+    quiet, ended = make_session(user=make_user()), make_session(user=make_user(), status="completed")
+    sessions = [running, spread, suspect, quiet, ended]
+    with CaptureQueriesContext(connection) as together:
+        states = queries.states_of(sessions)
+    for session in sessions:
+        alone = queries.state_of(session)
+        assert states[session.pk].energy_delivered == alone.energy_delivered
+        assert states[session.pk].power == alone.power
+        assert states[session.pk].charge_percentage == alone.charge_percentage
+    assert states[running.pk].energy_delivered == 0.8
+    assert states[spread.pk].energy_delivered == 1.0
+    assert states[suspect.pk].energy_delivered == 0.5
+    if connection.vendor == "postgresql":
+        newest = [query for query in together if "LATERAL" in query["sql"]]
+        assert len(newest) == 1
+
+
+async def test_who_comes_at_once_is_looked_up_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    batches: list[int] = []
+    look_up = arrivals._arrivals
+
+    def counted(claims: list[Claims]) -> dict[Claims, Arrival]:
+        batches.append(len(claims))
+        return look_up(claims)
+
+    monkeypatch.setattr(arrivals, "_arrivals", counted)
+    users = await asyncio.to_thread(lambda: [make_user() for _ in range(6)])
+    session = await asyncio.to_thread(lambda: make_session(user=users[1]))
+    claims = await asyncio.to_thread(lambda: [claims_of(user) for user in users])
+    await asyncio.to_thread(users[2].delete)
+    found = await asyncio.gather(*map(arrival_of, claims), return_exceptions=True)
+    assert sum(batches) == 6 and len(batches) <= 2
+    for user, arrival in zip(users, found, strict=True):
+        if user is users[2]:
+            assert isinstance(arrival, Refused)
+            continue
+        assert not isinstance(arrival, BaseException), arrival
+        assert arrival[0] == user
+        state, watched = arrival[1:]
+        assert (state.session_id if state else None) == (session.pk if user is users[1] else None)
+        assert watched == ([f"charger.{session.charger_id}"] if user is users[1] else [])
+
+
+async def test_a_database_that_fails_is_told_to_all_and_the_next_are_looked_up_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    user = await asyncio.to_thread(make_user)
+    claims = await asyncio.to_thread(claims_of, user)
+    with monkeypatch.context() as broken:
+        broken.setattr(auth, "users_for", lambda claims: 1 / 0)
+        found = await asyncio.gather(*(arrival_of(claims) for _ in range(3)), return_exceptions=True)
+    assert [type(each) for each in found] == [ZeroDivisionError] * 3
+    assert (await arrival_of(claims))[0] == user
