@@ -361,9 +361,10 @@ async def test_one_command_at_a_time_goes_to_a_charger_and_others_do_not_wait(si
         await s.app.send(start_wish(s))
         first_id, _ = await s.point.asked("RemoteStartTransaction")
         await second.send(start_wish(s, connector=2))
+        queued = await eventually(lambda: Command.objects.filter(charger=s.charger, status="queued").first())
+        assert queued.params["connector_id"] == 2
         await begin(elsewhere)  # another charger: all of it while this one is silent
         assert s.point.calls.empty()
-        assert Command.objects.get(charger=s.charger, status="queued").params["connector_id"] == 2
         await s.point.answer(first_id, {"status": "Accepted"})
         assert (await s.point.accepts("RemoteStartTransaction"))["connectorId"] == 2
         assert (await s.app.until(type="response"))["data"]["success"] is True
