@@ -75,7 +75,7 @@ Unit = Literal[
 
 
 class SampledValue(msgspec.Struct, gc=False, forbid_unknown_fields=True):
-    value: float
+    value: str
     measurand: Measurand = "Energy.Active.Import.Register"
     context: Context = ""
     format: Literal["", "Raw"] = ""  # signed data is no number
@@ -100,25 +100,33 @@ class MeterValues(msgspec.Struct, forbid_unknown_fields=True):
 read = msgspec.json.Decoder(MeterValues).decode
 """The payload from its JSON. Raises msgspec.DecodeError or RecursionError where it is not that plain."""
 
-_value = msgspec.json.Decoder(MeterValue, strict=False).decode  # numbers are sent as text
+_value = msgspec.json.Decoder(MeterValue).decode
+
+
+class Unusual(Exception):
+    """Something for the way for everything."""
 
 
 def plain_readings(values: list[msgspec.Raw], *, received_at: datetime) -> list[Reading] | None:
     """The readings; None where anything is unusual."""
     try:
         readings = [_reading(raw, received_at) for raw in values]
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, ValueError, Unusual):  # ValueError is of `float`
         return None
-    return None if None in readings else readings  # type: ignore[return-value]
+    return readings
 
 
 _meanings: dict[tuple[str, ...], Any] = {}
 
 
-def _reading(raw: msgspec.Raw, received_at: datetime) -> Reading | None:
+def _unusual() -> None:
+    raise Unusual
+
+
+def _reading(raw: msgspec.Raw, received_at: datetime) -> Reading:
     value = _value(raw)
     if not value.sampledValue:
-        return None
+        raise Unusual
     totals: dict[str, float] = {}
     phases: dict[str, dict[str, float]] = {}
     context: str = ""
@@ -132,16 +140,14 @@ def _reading(raw: msgspec.Raw, received_at: datetime) -> Reading | None:
         if meant is None:
             continue
         field, factor, conductor = meant
-        if factor is None or not -1e15 < sample.value < 1e15:
-            return None
+        number = float(sample.value)
+        if factor is None or not -1e15 < number < 1e15:
+            raise Unusual
         if conductor is None:
-            totals.setdefault(field, sample.value * factor)
+            totals.setdefault(field, number * factor)
         elif conductor:
-            phases.setdefault(field, {})[conductor] = sample.value * factor
-    zoneless: list[bool] = []
-    measured_at = parsed(value.timestamp, on_zoneless=lambda: zoneless.append(True))
-    if zoneless:
-        return None
+            phases.setdefault(field, {})[conductor] = number * factor
+    measured_at = parsed(value.timestamp, on_zoneless=_unusual)
     fields = combined(totals, phases)
     if "energy_wh" in fields:
         fields["energy_wh"] = round(fields["energy_wh"])

@@ -89,7 +89,7 @@ def test_usual_message_is_read(dumps: dict[str, Any]) -> None:
                     )
                     for n in (1, 2, 3)
                 ),
-                sample(value="55", measurand="SoC", unit="Percent", format="Raw"),
+                sample(value="0055", measurand="SoC", unit="Percent", format="Raw"),
                 sample(value="40", measurand="Temperature", unit="Celsius"),
             )
         ],

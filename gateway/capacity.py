@@ -1,0 +1,101 @@
+"""What an installation needs: from its phones and chargers, and from what was measured, to cores and memory. Pure.
+
+The costs are those of docs/benchmarks.md and docs/capacity.md, of the machine named there; on another one they scale
+with its speed. Needs are rounded up, and leave HEADROOM: a process that is busy all the time is late for everybody.
+"""
+
+from dataclasses import dataclass, fields
+from math import ceil
+
+HEADROOM = 0.5  # how busy a core is to be at most, at the busiest time
+
+
+@dataclass(frozen=True, kw_only=True)
+class Costs:
+    """Measured: µs of processor time, KiB of memory."""
+
+    process_kib: float = 0
+    phone_kib: float = 0
+    charger_kib: float = 0
+    redis_kib_per_phone: float = 0
+    idle_us_per_socket_s: float = 0  # pings and their answers
+    action_us: float = 0
+    push_us: float = 0
+    meter_values_us: float = 0
+    phone_connect_us: float = 0
+    postgresql_us_per_meter_values: float = 0
+    redis_us_per_push: float = 0
+
+
+MEASURED = Costs()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Load:
+    """`phones` and `chargers` are connected at once. Shares are of all, rates of one."""
+
+    phones: int
+    chargers: int
+    charging: float = 0.3
+    meter_interval_s: float = 10
+    watching: float = 1.0  # of charging sessions that a phone is open for
+    actions_per_hour: float = 12
+    reconnect_s: float = 60  # in which all phones are to be back after an outage
+
+
+@dataclass(frozen=True)
+class Needs:
+    """Of one kind of thing: cores to have, and memory in GiB."""
+
+    name: str
+    busy_cores: float
+    cores: int
+    memory_gib: float
+    why: str
+
+
+def needs(load: Load, costs: Costs = MEASURED) -> list[Needs]:
+    """What it takes: server processes (one a core), PostgreSQL, Redis."""
+    meter_values = load.chargers * load.charging / load.meter_interval_s
+    pushes = meter_values * load.watching
+    actions = load.phones * load.actions_per_hour / 3600
+    sockets = load.phones + load.chargers
+    parts = {
+        "meter values": meter_values * costs.meter_values_us,
+        "pushes": pushes * costs.push_us,
+        "actions": actions * costs.action_us,
+        "idle sockets": sockets * costs.idle_us_per_socket_s,
+    }
+    busy = sum(parts.values()) / 1e6
+    storm = load.phones * costs.phone_connect_us / 1e6 / load.reconnect_s
+    processes = max(2, ceil(busy / HEADROOM), ceil(storm + busy))
+    memory_kib = (
+        processes * costs.process_kib + load.phones * costs.phone_kib + load.chargers * costs.charger_kib
+    )
+    database = meter_values * costs.postgresql_us_per_meter_values / 1e6
+    redis = pushes * costs.redis_us_per_push / 1e6
+    rates = f"{meter_values:,.0f} meter values, {pushes:,.0f} pushes, {actions:,.0f} actions a second"
+    return [
+        Needs(
+            "server processes", busy, processes, memory_kib / 2**20, f"{rates}; {storm:.1f} cores to be back"
+        ),
+        Needs(
+            "PostgreSQL",
+            database,
+            max(1, ceil(database / HEADROOM)),
+            4.0,
+            "memory: shared buffers and caches",
+        ),
+        Needs(
+            "Redis",
+            redis,
+            max(1, ceil(redis / HEADROOM)),
+            max(0.25, load.phones * costs.redis_kib_per_phone / 2**20),
+            "carries hints only",
+        ),
+    ]
+
+
+def unmeasured(costs: Costs = MEASURED) -> list[str]:
+    """Costs that nobody has measured yet."""
+    return [field.name for field in fields(costs) if not getattr(costs, field.name)]
