@@ -19,12 +19,15 @@ from gateway.db import call_service
 Result = TypeVar("Result")
 
 LOCK = 0x65766368  # "evch"
+_OWN = {"HOST", "PORT", "TLS_PORT"}  # of each process
 
 
-def _times() -> int:
-    """Processes whose times differ, as while a new setting is rolled out, each do it by their own."""
-    names = sorted(name for name in dir(settings) if name.endswith(("_S", "_DAYS")))
-    return zlib.crc32(repr([(name, getattr(settings, name)) for name in names]).encode()) - 2**31
+def _kind() -> int:
+    """Processes of different settings, as while new ones are rolled out, each do it by their own."""
+    values = {name: getattr(settings, name) for name in dir(settings) if name.isupper()}
+    simple = [(name, value) for name, value in sorted(values.items()) if isinstance(value, int | str | list)]
+    told = [pair for pair in simple if pair[0] not in _OWN]
+    return zlib.crc32(repr(told).encode()) - 2**31
 
 
 class Leader:
@@ -55,7 +58,7 @@ class Leader:
     def _has_locked(self) -> bool:
         with connection.cursor() as cursor:
             cursor.execute("SELECT set_config('idle_session_timeout', %s, false)", [f"{self.max_silence_s}s"])
-            cursor.execute("SELECT pg_try_advisory_lock(%s, %s)", [LOCK, _times()])
+            cursor.execute("SELECT pg_try_advisory_lock(%s, %s)", [LOCK, _kind()])
             return bool(cursor.fetchone()[0])
 
     async def stop(self) -> None:

@@ -182,7 +182,7 @@ async def test_nothing_of_a_socket_stays_in_the_layer(kind: str) -> None:
     await server.layer(kind)
     await server.logged("noted" if kind == "note" else "begun")
     layer, name = server.socket.channel_layer, server.socket.channel_name
-    of_loop = layer if hasattr(layer, "channels") else layer._get_layer()
+    of_loop = layer if hasattr(layer, "channels") else layer.hub
     assert name in of_loop.channels
     await server.end()
     assert name not in of_loop.channels
