@@ -49,6 +49,26 @@ def test_a_token_says_whose_it_is_and_until_when() -> None:
 
 
 @pytest.mark.django_db
+def test_a_token_that_was_verified_still_ends_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    token = token_of(make_user(), life_s=100)
+    claims = auth.claims_of(token)
+    monkeypatch.setattr(auth, "_verify", pytest.fail)
+    assert auth.claims_of(token) == claims
+    monkeypatch.setattr("time.time", lambda: claims.expires + 1)
+    with pytest.raises(auth.Refused, match=auth.TOKEN_EXPIRED):
+        auth.claims_of(token)
+
+
+def test_only_so_many_verified_tokens_are_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(auth, "MAX_VERIFIED", 3)
+    monkeypatch.setattr(auth, "_verified", {})
+    monkeypatch.setattr(auth, "_verify", lambda token: auth.Claims(1, 1e12, token))
+    for number in range(9):
+        auth.claims_of(f"token {number}")
+    assert [claims.password_hash for claims in auth._verified.values()] == ["token 6", "token 7", "token 8"]
+
+
+@pytest.mark.django_db
 def test_what_is_not_a_good_access_token_opens_nothing() -> None:
     user = make_user()
     expired = AccessToken.for_user(user)
