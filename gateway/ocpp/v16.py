@@ -73,6 +73,7 @@ class V16:
         self.acceptance = Acceptance(charger.registration)
         self.rpc, self.hear, self._adopt = rpc, Hearing(rpc, charger_quirks), adopt
         self._metered: dict[tuple[int, int | None], Metered] = {}
+        self._writer = writer()  # asked for once: to ask for the event loop is a system call
 
     def forget_sessions(self) -> None:
         """What runs where has changed: read it anew."""
@@ -167,7 +168,7 @@ class V16:
                     self._metered.clear()
                 self._metered[where] = metered
             readings = self.hear.of_session(readings, metered, is_first=is_first)
-            await writer().add(Metering(metered, readings))
+            await self._writer.add(Metering(metered, readings))
             if metered.has_ended:
                 await in_db(ledger.recount_ended, charger_id=self.charger_id, session_id=metered.session_id)
         return {}
