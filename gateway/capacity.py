@@ -1,10 +1,10 @@
 """What an installation needs: from its phones and chargers, and from what was measured, to cores and memory. Pure.
 
-The costs are those of docs/benchmarks.md and docs/capacity.md, of the machine named there; on another one they scale
-with its speed. Needs are rounded up, and leave HEADROOM: a process that is busy all the time is late for everybody.
+The costs are of the machine in docs/benchmarks.md; on another one they scale with its speed. Needs are rounded up, and
+leave HEADROOM: a process that is busy all the time is late for everybody.
 """
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from math import ceil
 
 HEADROOM = 0.5  # how busy a core is to be at most, at the busiest time
@@ -12,22 +12,19 @@ HEADROOM = 0.5  # how busy a core is to be at most, at the busiest time
 
 @dataclass(frozen=True, kw_only=True)
 class Costs:
-    """Measured: µs of processor time, KiB of memory."""
+    """Measured: µs of processor time, KiB of memory. docs/capacity.md says how."""
 
-    process_kib: float = 0
-    phone_kib: float = 0
-    charger_kib: float = 0
-    redis_kib_per_phone: float = 0
-    idle_us_per_socket_s: float = 0  # pings and their answers
-    action_us: float = 0
-    push_us: float = 0
-    meter_values_us: float = 0
-    phone_connect_us: float = 0
-    postgresql_us_per_meter_values: float = 0
-    redis_us_per_push: float = 0
-
-
-MEASURED = Costs()
+    process_kib: float = 101 * 1024
+    phone_kib: float = 26.4
+    charger_kib: float = 37.3
+    redis_kib_per_phone: float = 0.45
+    idle_us_per_socket_s: float = 8.9  # pings and their answers
+    action_us: float = 3212
+    push_us: float = 168
+    meter_values_us: float = 165
+    phone_connect_us: float = 2770
+    postgresql_us_per_meter_values: float = 63
+    redis_us_per_push: float = 6
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,7 +51,7 @@ class Needs:
     why: str
 
 
-def needs(load: Load, costs: Costs = MEASURED) -> list[Needs]:
+def needs(load: Load, costs: Costs = Costs()) -> list[Needs]:
     """What it takes: server processes (one a core), PostgreSQL, Redis."""
     meter_values = load.chargers * load.charging / load.meter_interval_s
     pushes = meter_values * load.watching
@@ -84,7 +81,7 @@ def needs(load: Load, costs: Costs = MEASURED) -> list[Needs]:
             database,
             max(1, ceil(database / HEADROOM)),
             4.0,
-            "memory: shared buffers and caches",
+            "meter values; what actions ask comes on top",
         ),
         Needs(
             "Redis",
@@ -94,8 +91,3 @@ def needs(load: Load, costs: Costs = MEASURED) -> list[Needs]:
             "carries hints only",
         ),
     ]
-
-
-def unmeasured(costs: Costs = MEASURED) -> list[str]:
-    """Costs that nobody has measured yet."""
-    return [field.name for field in fields(costs) if not getattr(costs, field.name)]

@@ -110,11 +110,12 @@ def _evcharge() -> Way:
 
 
 def _hub() -> Way:
-    from redis.asyncio import Redis
+    from redis.asyncio import BlockingConnectionPool, Redis
 
     class Redises:
         def __init__(self) -> None:
-            self.redis = Redis.from_url(os.environ["REDIS_URL"])
+            pool = BlockingConnectionPool.from_url(os.environ["REDIS_URL"], max_connections=20)
+            self.redis = Redis(connection_pool=pool)
             self.tasks: set[asyncio.Task[None]] = set()
 
         def post(self, group: str, length: int) -> None:

@@ -1,6 +1,7 @@
 """`manage.py capacity`: what an installation of so many phones and chargers needs."""
 
 import argparse
+import io
 import json
 from dataclasses import asdict, fields
 from typing import Any
@@ -27,7 +28,7 @@ def number(text: str) -> float:
     value = float(text)
     if not 0 <= value < 1e9:
         raise argparse.ArgumentTypeError("must be 0 or more")
-    return value
+    return int(value) if value.is_integer() else value
 
 
 def above_zero(text: str) -> float:
@@ -38,19 +39,20 @@ def above_zero(text: str) -> float:
 
 class Command(BaseCommand):
     help = "Reckon how many cores and how much memory it takes, from what was measured: see docs/capacity.md."
-    requires_system_checks: list[str] = []  # noqa: RUF012  # it needs no installation
+    requires_system_checks: list[str] = []  # it needs no installation
 
     def add_arguments(self, parser: CommandParser) -> None:
         for field in fields(Load):
-            usual = {} if field.name in ("phones", "chargers") else {"default": field.default}
-            kind: Any = above_zero if field.name.endswith("_s") else number
-            parser.add_argument(
+            option, kind = (
                 f"--{field.name.replace('_', '-')}",
-                type=kind,
-                required=not usual,
-                help=HELP[field.name] + (" (%(default)s)" if usual else ""),
-                **usual,
+                above_zero if field.name.endswith("_s") else number,
             )
+            if field.name in ("phones", "chargers"):
+                parser.add_argument(option, type=kind, required=True, help=HELP[field.name])
+            else:
+                parser.add_argument(
+                    option, type=kind, default=field.default, help=f"{HELP[field.name]} (%(default)s)"
+                )
         parser.add_argument("--json", action="store_true", help="the same for programs")
 
     def handle(self, **options: Any) -> None:
@@ -58,11 +60,18 @@ class Command(BaseCommand):
         rows = needs(load)
         if options["json"]:
             self.stdout.write(json.dumps({"load": asdict(load), "needs": [asdict(row) for row in rows]}))
-            return
-        console = Console(file=self.stdout._out, highlight=False, width=110)
+        else:
+            self.stdout.write(text(rows))
+
+
+def text(rows: list[Needs]) -> str:
+    """As a person reads it."""
+    console = Console(file=io.StringIO(), highlight=False, width=110)
+    with console.capture() as captured:
         console.print(_table(rows))
         cores, memory = sum(row.cores for row in rows), sum(row.memory_gib for row in rows)
         console.print(f"  In all {cores} cores and {memory:.1f} GiB, with cores at most {HEADROOM:.0%} busy.")
+    return captured.get()
 
 
 def _table(rows: list[Needs]) -> Table:
