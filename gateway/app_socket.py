@@ -149,7 +149,9 @@ class AppSocket(SocketConsumer):
     def _request(self, text: str | None) -> protocol.Request:
         if text is None:
             raise InvalidMessage(detail="Binary frames are not part of this protocol; send JSON text")
-        if len(text) > protocol.MAX_MESSAGE_BYTES or len(text.encode()) > protocol.MAX_MESSAGE_BYTES:
+        if (
+            4 * len(text) > protocol.MAX_MESSAGE_BYTES < len(text.encode())
+        ):  # no character takes more than four
             raise InvalidMessage(detail="The message is larger than 64 KiB")
         try:
             return protocol.decode_request(text)

@@ -80,6 +80,8 @@ class SocketConsumer(AsyncConsumer):
                     await self.receive(message.get("text"), message.get("bytes"))
                 elif message["type"] == "websocket.connect":
                     await self.connect()
+                    # Read by now; a socket lives for days, and needs neither their room nor the secrets in them.
+                    self.scope["headers"], self.scope["query_string"] = [], b""
                 self.is_handling = False
             code = message.get("code", 1005)
         except StopConsumer:
@@ -134,8 +136,12 @@ class SocketConsumer(AsyncConsumer):
         self.is_open = True
 
     async def send_text(self, text: str) -> None:
+        """As `_hand_over`, which would cost each message a coroutine more."""
         if self.is_open:
-            await self._hand_over({"type": "websocket.send", "text": text})
+            try:
+                await self.base_send({"type": "websocket.send", "text": text})
+            except (OSError, RuntimeError) as error:
+                self._is_gone(error)
 
     async def close(self, code: int, reason: str = "") -> None:
         """Close with a code and, where the server can, a reason a person can read.
@@ -153,8 +159,11 @@ class SocketConsumer(AsyncConsumer):
         try:
             await self.base_send(message)
         except (OSError, RuntimeError) as error:  # uvicorn: it left; uvicorn closed it for want of a pong
-            self.is_open = False
-            logger.debug("not sent: %s", error)
+            self._is_gone(error)
+
+    def _is_gone(self, error: Exception) -> None:
+        self.is_open = False
+        logger.debug("not sent: %s", error)
 
     async def refuse(self, status: int, text: str, headers: list[tuple[bytes, bytes]] | None = None) -> None:
         """Answer the handshake with an HTTP error; a server without that extension answers 403."""

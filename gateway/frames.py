@@ -78,6 +78,8 @@ class QuickFrames(WebSocketsSansIOProtocol):
             or not self.writable.is_set()
         ):
             await super().send(message)
+            if message["type"] == "websocket.accept":
+                del self.request, self.response  # the handshake is over; they are as large as all the rest
             return
         payload = text.encode()
         length = len(payload)
