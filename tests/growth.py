@@ -21,7 +21,7 @@ from chargers.wire_log import CALLS
 from sessions.retention import READINGS
 from tests.factories import make_station, unique
 
-READINGS_IN_ALL = int(os.environ.get("GROWTH_READINGS", 10_000_000))
+READINGS_IN_ALL = int(os.environ.get("GROWTH_READINGS", 3_000_000))
 PER_SESSION = 100
 CHARGERS, COMMANDS, MESSAGES, EVENTS = 1000, 100_000, 300_000, 50_000
 DAYS = 360

@@ -214,7 +214,7 @@ def pages(client: Client) -> Iterator[tuple[str, str, dict[str, Any]]]:
 @pytest.mark.skipif(stack() != "real", reason="plans are PostgreSQL's")
 @pytest.mark.long
 @pytest.mark.timeout(600)
-def test_ten_million_readings_slow_nothing_down(django_db_setup: None, django_db_blocker: Any) -> None:
+def test_millions_of_readings_slow_nothing_down(django_db_setup: None, django_db_blocker: Any) -> None:
     with django_db_blocker.unblock(), growth.database("growth"):
         growth.fill()
         large = large_tables()
