@@ -2,9 +2,9 @@
 
 import base64
 import binascii
-import hashlib
 import time
 from collections.abc import Collection
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 from django.conf import settings
@@ -49,22 +49,15 @@ def claims_of(token: str | None) -> Claims:
     """Check an access token's signature and life. Raises Refused; no database is asked."""
     if not token:
         raise Refused(AUTHENTICATION_REQUIRED)
-    digest = hashlib.sha256(token.encode()).digest()
-    claims = _verified.get(digest) or _verify(token)
+    claims = _verified(token)
     if claims.expires <= time.time():
         raise Refused(TOKEN_EXPIRED)
-    if len(_verified) >= MAX_VERIFIED:
-        _verified.pop(next(iter(_verified)))
-    _verified[digest] = claims
     return claims
 
 
-# A phone dials again with the token it has: after an outage all of them, at once. What was signed stays signed.
-MAX_VERIFIED = 20_000
-_verified: dict[bytes, Claims] = {}
-
-
-def _verify(token: str) -> Claims:
+@lru_cache(maxsize=20_000)
+def _verified(token: str) -> Claims:
+    """Remembered, since a phone dials again with the token it has: after an outage all of them, at once."""
     try:
         access = AccessToken(token)  # type: ignore[arg-type]
         user_id = int(access[api_settings.USER_ID_CLAIM])

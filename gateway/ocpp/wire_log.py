@@ -161,12 +161,13 @@ def _chars(row: Row) -> int:
 
 
 class ChargerRecorder(Recorder):
-    """One charger's part of the log."""
+    """One charger's part of the log. With WIRE_LOG=off: the rules that are broken, and nothing else."""
 
-    __slots__ = ("charger_id", "leaves_out", "log")
+    __slots__ = ("charger_id", "is_off", "leaves_out", "log")
 
     def __init__(self, charger_id: int, log: WireLog) -> None:
         self.charger_id, self.log = charger_id, log
+        self.is_off = settings.WIRE_LOG == "off"
         self.leaves_out = FREQUENT if settings.WIRE_LOG == "without_meter_values" else frozenset()
 
     def exchange(
@@ -181,7 +182,7 @@ class ChargerRecorder(Recorder):
         latency_s: float | None,
     ) -> None:
         calls.add(latency_s, direction, action, verdict)
-        if verdict == "ok" and action in self.leaves_out:
+        if self.is_off or (verdict == "ok" and action in self.leaves_out):
             return
         self.log.add(
             (self.charger_id, direction, message_id, action, request, answer, verdict, at, latency_s)
@@ -194,25 +195,8 @@ class ChargerRecorder(Recorder):
         self.log.add_breach((self.charger_id, rule, known), detail, frame)
 
 
-class BreachRecorder(ChargerRecorder):
-    """With WIRE_LOG=off: the rules that are broken, and nothing else."""
-
-    def exchange(
-        self,
-        direction: str,
-        message_id: Any,
-        action: str,
-        request: str,
-        answer: str,
-        verdict: str,
-        at: float,
-        latency_s: float | None,
-    ) -> None:
-        calls.add(latency_s, direction, action, verdict)
-
-
 def recorder_of(charger_id: int) -> ChargerRecorder:
-    return (BreachRecorder if settings.WIRE_LOG == "off" else ChargerRecorder)(charger_id, this_process())
+    return ChargerRecorder(charger_id, this_process())
 
 
 class Backlog(NamedTuple):
