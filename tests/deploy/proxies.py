@@ -112,6 +112,13 @@ class Proxy:
     def log(self) -> str:
         return self.log_file.read_text()
 
+    def wait_for_log(self, words: str, *, timeout: float = 20) -> None:
+        """A request's line is written after its answer."""
+        deadline = time.monotonic() + timeout
+        while words not in self.log:
+            assert time.monotonic() < deadline, f"no {words!r} in the log:\n{self.log}"
+            time.sleep(0.05)
+
     @property
     def ws(self) -> str:
         return f"wss://localhost:{self.port}"

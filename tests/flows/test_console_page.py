@@ -565,7 +565,7 @@ async def test_log_can_be_searched_paused_opened_and_copied(site: Site, browser:
         await expect(page.entries).to_have_count(1)
         await expect(page.entries).to_contain_text("session_started")
         await page.page.get_by_label("Hide meter values").uncheck()
-        await page.page.get_by_label("Filter by text").fill("0.5")
+        await page.page.get_by_label("Filter by text").fill('"energy_delivered":0.5')
         await expect(page.entries).to_have_count(1)
         await ticks.locator("summary").click()
         await expect(ticks.locator("pre")).to_contain_text('"energy_delivered": 0.5')
