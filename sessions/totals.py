@@ -177,7 +177,7 @@ def _risen(registers: Iterable[Register], limit: Limit) -> _Risen:
     the meter was reset, or another put in, or what seemed good was the fault. A series left is remembered: when the
     register comes back to it, it goes on from there.
     """
-    total, agreed = 0, 0
+    counted, agreed = _Counted(), 0
     left: list[Register] = []
     good: Register | None = None
     odd: Register | None = None
@@ -186,26 +186,62 @@ def _risen(registers: Iterable[Register], limit: Limit) -> _Risen:
             good = register
             continue
         if limit.allows(good, register):
-            total += max(0, register.wh - good.wh)
+            counted.add(good.wh, register.wh)
             good = Register(max(good.at, register.at), max(good.wh, register.wh))
             odd, agreed = None, agreed + 1
         elif odd is not None and limit.allows(odd, register):
-            base = _base(odd, [*left, good], limit)
-            total += max(0, odd.wh - base) + max(0, register.wh - odd.wh)
             left = [*left, good][-4:]
+            if _was_reset(odd, left, limit):
+                counted.begin_at_zero()
+                counted.add(0, odd.wh)
+            else:
+                counted.add(_base(odd, left, limit), odd.wh)
+            counted.add(odd.wh, register.wh)
             good, odd, agreed = Register(register.at, max(odd.wh, register.wh)), None, agreed + 1
         else:
             odd = register
-    return _Risen(total if agreed else None, not left and odd is None)
+    return _Risen(counted.total_wh if agreed else None, not left and odd is None)
+
+
+class _Counted:
+    """What the register went through, each watt-hour once: where a clock was set back, one stretch is told again among
+    the times of another."""
+
+    def __init__(self) -> None:
+        self.before_reset = 0
+        self.stretches: list[tuple[int, int]] = []
+
+    def add(self, start_wh: int, end_wh: int) -> None:
+        if end_wh <= start_wh:
+            return
+        if self.stretches and self.stretches[-1][1] == start_wh:
+            start_wh = self.stretches.pop()[0]
+        self.stretches.append((start_wh, end_wh))
+
+    def begin_at_zero(self) -> None:
+        """From now on the same numbers are other watt-hours."""
+        self.before_reset = self.total_wh
+        self.stretches = []
+
+    @property
+    def total_wh(self) -> int:
+        total, covered = self.before_reset, -1
+        for start_wh, end_wh in sorted(self.stretches):
+            total += max(0, end_wh - max(start_wh, covered))
+            covered = max(covered, end_wh)
+        return total
 
 
 def _base(odd: Register, left: Sequence[Register], limit: Limit) -> int:
-    """From where a series counts that began in the midst: a series left before, zero after a reset, or itself."""
-    for end in reversed(left):
-        if limit.allows(end, odd):
-            return end.wh
-    was_reset = odd.wh < left[-1].wh and limit.allows(Register(left[-1].at, 0), odd)
-    return 0 if was_reset else odd.wh
+    """From where a series counts that began in the midst: a series left before, or itself."""
+    return next((end.wh for end in reversed(left) if limit.allows(end, odd)), odd.wh)
+
+
+def _was_reset(odd: Register, left: Sequence[Register], limit: Limit) -> bool:
+    """Whether it counts from zero: it is lower, goes on from none of those before, and fits a beginning at zero."""
+    if any(limit.allows(end, odd) for end in left):
+        return False
+    return odd.wh < left[-1].wh and limit.allows(Register(left[-1].at, 0), odd)
 
 
 def _kwh(wh: int) -> str:

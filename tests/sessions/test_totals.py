@@ -117,6 +117,13 @@ def test_a_register_that_comes_back_goes_on_from_where_it_was() -> None:
     assert found.energy_wh == 5100
 
 
+def test_a_clock_set_back_in_the_midst_counts_no_watt_hour_twice() -> None:
+    """E38: what was measured last stands first, two hours before the start"""
+    told = (1, 100_100), (2, 100_200), (-118, 100_250), (-117, 100_500)
+    found = of(*sorted(told), stop_at=None, meter_stop_wh=None)
+    assert found.energy_wh == 500
+
+
 def test_registers_rounded_differently_are_no_fault() -> None:
     assert of((59, 110_040)) == of()
 
