@@ -26,6 +26,7 @@ from chargers.events import (
     utcnow,
 )
 from chargers.models import Charger, Command
+from chargers.words import Words
 
 REMOTE_START = "remote_start"
 REMOTE_STOP = "remote_stop"
@@ -124,7 +125,8 @@ def check_connector(charger: Charger, number: int) -> None:
     if number == 0 or (number > 0 and not charger.connectors.exists()):
         return
     if not charger.connectors.filter(number=number).exists():
-        raise NotFound(f"{charger.identity} has no connector {number}")
+        values = {"charger": charger.identity, "connector": number}
+        raise NotFound(Words("%(charger)s has no connector %(connector)s", **values))
 
 
 def ask(**wish: Any) -> Command:
@@ -165,7 +167,8 @@ def claim_command(command_id: uuid.UUID | str, *, channel_name: str) -> Command 
     claimed = Command.objects.filter(
         pk=command_id,
         status=Status.QUEUED,
-        charger__channel_name=channel_name,
+        # No join: Django would put all conditions into a subquery, which PostgreSQL judges only before a wait.
+        charger__in=Charger.objects.filter(channel_name=channel_name),
         created_at__gt=now - timedelta(seconds=settings.COMMAND_TIMEOUT_S),
     ).update(status=Status.SENT, sent_at=now)
     return Command.objects.select_related("charger").get(pk=command_id) if claimed else None
@@ -175,8 +178,9 @@ def claim_command(command_id: uuid.UUID | str, *, channel_name: str) -> Command 
 def finish_command(
     command_id: uuid.UUID | str, *, status: str, answer: Any = None, error: str = ""
 ) -> Command | None:
-    """Write the end of a command, once. None if it had ended for good already."""
-    ended = Command.objects.filter(pk=command_id, status__in=UNSETTLED).update(
+    """Write the end of a command, once. None if it had ended for good, or so, already."""
+    unsettled = Command.objects.filter(pk=command_id, status__in=UNSETTLED).exclude(status=status)
+    ended = unsettled.update(
         status=status, answer=passwords.masked(answer), error=error[:255], finished_at=utcnow()
     )
     if not ended:

@@ -87,8 +87,9 @@ def _told_before(mine: QuerySet[ChargingSession], told: Told) -> ChargingSession
 
 
 def _may_end(session: ChargingSession, told: Told) -> bool:
-    """Whether a stop at this time, with this register, can be this session's."""
-    if session.started_at and session.started_at > told.stopped_at:
+    """Whether a stop at this time, with this register, can be this session's. Flagged `clock`, its start has the time
+    of its receipt, which may be after its end."""
+    if session.started_at and session.started_at > told.stopped_at and "clock" not in session.flags:
         return False
     if told.meter_stop_wh is None or session.meter_start_wh is None:
         return True

@@ -1,12 +1,17 @@
 """The life of a command, without a wire."""
 
+import uuid
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
+from django.db import connection, transaction
 from pytest_django import DjangoCaptureOnCommitCallbacks
 
 from chargers import commands, passwords
 from chargers.errors import ChargerOffline, ChargerPending
+from chargers.models import Command
+from tests.conftest import stack
 from tests.factories import make_charger, make_online_charger
 
 pytestmark = pytest.mark.django_db
@@ -34,6 +39,33 @@ def test_a_command_is_claimed_once_and_by_the_owner_only() -> None:
     assert commands.claim_command(command.pk, channel_name="another") is None
     assert commands.claim_command(command.pk, channel_name=charger.channel_name) is not None
     assert commands.claim_command(command.pk, channel_name=charger.channel_name) is None
+
+
+@pytest.mark.skipif(stack() != "real", reason="SQLite has one writer")
+@pytest.mark.django_db(transaction=True)
+def test_a_command_that_ends_while_it_is_being_claimed_is_not_sent() -> None:
+    charger = make_online_charger()
+    command = commands.send_command(charger=charger, action=commands.CLEAR_CACHE, params={})
+    with ThreadPoolExecutor(1) as other:
+        with transaction.atomic():
+            commands.finish_command(command.pk, status="failed", error="charger_offline")
+            claim = other.submit(_claimed, command.pk, charger.channel_name)
+            while not _someone_waits():
+                assert not claim.done()
+        assert claim.result() is None
+
+
+def _claimed(command_id: uuid.UUID, channel_name: str) -> Command | None:
+    try:
+        return commands.claim_command(command_id, channel_name=channel_name)
+    finally:
+        connection.close()
+
+
+def _someone_waits() -> bool:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT count(*) FROM pg_locks WHERE NOT granted")
+        return cursor.fetchone()[0] > 0
 
 
 def test_what_nobody_waits_for_is_never_sent() -> None:

@@ -1,6 +1,6 @@
 """Facts from the field, without a wire."""
 
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import hypothesis
@@ -181,6 +181,14 @@ def test_a_stop_without_a_known_transaction_ends_the_open_one(transaction_id: in
     session = start(charger).session
     stopped = stop(charger, transaction_id, id_tag="card1")
     assert (stopped.pk, stopped.status, stopped.flags) == (session.pk, "completed", ["reconciled"])
+
+
+def test_a_stop_without_number_ends_a_session_whose_start_came_with_a_wrong_clock() -> None:
+    """E25, E34: the start has the time of its receipt, and the stop's clock is right again"""
+    charger = make_charger()
+    session = start(charger, at=datetime(1973, 1, 9, tzinfo=UTC)).session
+    stopped = stop(charger, -1, at=utcnow() - timedelta(seconds=8), id_tag="card1")
+    assert (stopped.pk, stopped.status, stopped.energy_wh) == (session.pk, "completed", 4000)
 
 
 def test_a_stop_with_several_open_ones_goes_by_the_tag() -> None:
