@@ -15,7 +15,7 @@ PLAIN := env -u DEBUG -u DEMO ENV_FILE=/dev/null DATABASE_URL=sqlite://:memory: 
   SECRET_KEY=only-to-load-the-settings-for-checks-0123456789abcdef
 
 .DEFAULT_GOAL := help
-.PHONY: help demo clean-demo run test check format bench soak resilience lock docs clean
+.PHONY: help demo clean-demo run test check format bench soak resilience lock docs clients messages clean
 
 help:  ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
@@ -72,6 +72,14 @@ lock:  ## Recompile the locks from pyproject.toml; ARGS=--upgrade takes the newe
 docs:  ## Write the published API documents and .env.example anew from the code
 	@$(BOOTSTRAP) run
 	$(PLAIN) $(PY) manage.py export_api_docs
+
+clients:  ## Write the published clients' types anew from the API documents, and the browser's copy
+	@$(BOOTSTRAP) test
+	$(PY) docs/clients/generate.py
+
+messages:  ## Bring the translations in gateway/locale up to date with the code, and compile them
+	@$(BOOTSTRAP) test
+	$(PLAIN) $(PY) -m tests.catalogues
 
 clean:  ## Remove caches and test artifacts; .venv, node_modules and .demo stay
 	rm -rf .hypothesis .pytest_cache .mypy_cache .ruff_cache .import_linter_cache tests/artifacts

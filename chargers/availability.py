@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Literal
 
+from chargers.cells import Position
 from chargers.events import (
     Availability,
     ChargerStatusUpdate,
@@ -25,6 +26,12 @@ IN_USE = {
     ConnectorStatus.RESERVED,
 }
 OUT_OF_SERVICE = {ConnectorStatus.UNAVAILABLE, ConnectorStatus.FAULTED}
+OFFLINE = "Offline"
+# Why a connector is in use for long without charging (chargers.stuck). It works, and its place is taken.
+STUCK: dict[str, Literal["not_started", "not_unplugged"]] = {
+    ConnectorStatus.PREPARING: "not_started",
+    ConnectorStatus.FINISHING: "not_unplugged",
+}
 
 
 def is_usable(charger: Charger) -> bool:
@@ -45,12 +52,16 @@ def word_for(charger: Charger, connector: Connector) -> Word:
     return "in_use" if connector.status in IN_USE else "unavailable"
 
 
-def connector_state(connector: Connector) -> ConnectorState:
+def connector_state(charger: Charger, connector: Connector) -> ConnectorState:
+    """As it is now: not what a charger that is gone said last."""
+    is_offline = bool(connector.status) and not charger.is_connected
     return ConnectorState(
         connector_id=connector.number,
-        status=connector.status or None,
+        status=OFFLINE if is_offline else connector.status or None,
         error_code=connector.error_code or None,
+        since=charger.disconnected_at if is_offline else connector.status_since,
         updated_at=connector.status_at,
+        stuck=STUCK.get(connector.status) if connector.stuck_at and not is_offline else None,
     )
 
 
@@ -61,13 +72,19 @@ def availability(charger: Charger) -> Availability:
     free, used = words.count("available"), words.count("in_use")
     summary: Word = "available" if free else "in_use" if used else "unavailable"
     station = charger.station
+    states = [connector_state(charger, connector) for connector in connectors]
+    came_or_went = charger.connected_at if charger.is_connected else charger.disconnected_at
+    changes = [came_or_went, charger.status_at, *(state.since for state in states)]
     return Availability(
+        connected=charger.is_connected,
+        last_seen=charger.last_seen_at,
+        status_at=max((at for at in changes if at), default=None),
         total_connectors=len(words),
         available_connectors=free,
         connectors_in_use=used,
         connectors_unavailable=words.count("unavailable"),
         display=None if summary == "unavailable" else f"{free}/{len(words)}",
-        connector_status=[connector_state(connector) for connector in connectors],
+        connector_status=states,
         station_status=summary,
         is_under_maintenance=bool(station and station.is_under_maintenance),
         maintenance_reason=(station.maintenance_reason or None) if station else None,
@@ -94,7 +111,9 @@ def listed_station(station: Station | None, chargers: Sequence[Charger]) -> List
             ListedCharger(
                 charger_id=charger.identity,
                 status=state.station_status,
-                connected=charger.is_connected,
+                status_at=state.status_at,
+                connected=state.connected,
+                last_seen=state.last_seen,
                 display=state.display,
                 connectors=state.connector_status,
             )
@@ -104,6 +123,13 @@ def listed_station(station: Station | None, chargers: Sequence[Charger]) -> List
         available_connectors=free,
         display=f"{free}/{total}" if any(s.display for s in states) else None,
     )
+
+
+def position(station: Station | None) -> Position | None:
+    """Where it is on the map, if that is known."""
+    if station is None or station.latitude is None or station.longitude is None:
+        return None
+    return Position(station.latitude, station.longitude)
 
 
 def location(station: Station | None) -> Location | None:

@@ -10,10 +10,18 @@ from typing import Any, Literal
 
 import msgspec
 
-from chargers import bus
+from chargers import bus, cells
+from chargers.words import Words
+
+
+def _as_text(value: Any) -> str:
+    if isinstance(value, Words):  # a kind of str, which msgspec takes for something else
+        return str(value)
+    raise NotImplementedError(f"{type(value).__name__} is not for the wire")
+
 
 # Money leaves as a JSON number; times as RFC 3339 with Z.
-encoder = msgspec.json.Encoder(decimal_format="number")
+encoder = msgspec.json.Encoder(decimal_format="number", enc_hook=_as_text)
 
 ALL_CHARGERS = "chargers.all"
 
@@ -50,16 +58,29 @@ class Event(msgspec.Struct, kw_only=True, frozen=True, tag_field="type"):
     timestamp: datetime = msgspec.field(default_factory=utcnow)
 
 
-def envelopes_for(event: Event, to: Iterable[str], **hints: Any) -> list[bus.Envelope]:
-    """The event, encoded once, for each group. `id` lets a socket in several of them forward it once."""
+class UserEvent(Event, kw_only=True, frozen=True):
+    """A message to one user. `seq` counts those that are kept; one that may be left out has that of the one before."""
+
+    seq: int | msgspec.UnsetType = msgspec.UNSET
+
+
+def envelopes_for(
+    event: Event, to: Iterable[str], *, at: cells.Position | None = None, **hints: Any
+) -> list[bus.Envelope]:
+    """The event, encoded once, for each group and for who looks at that place of the map. `id` lets a socket in several
+    of them forward it once."""
     event_id = f"{_process}.{next(_numbers)}"
     message = {"type": "event", "id": event_id, "body": encoder.encode(event).decode(), **hints}
-    return [bus.to_group(group, message) for group in to]
+    envelopes = [bus.to_group(group, message) for group in to]
+    if at is not None:
+        envelopes.append(bus.to_group(cells.group_of(at), {**message, "at": at}))
+    return envelopes
 
 
-def publish(event: Event, to: Iterable[str], **hints: Any) -> None:
-    """Send an event to groups once the transaction is committed. `hints` are for the socket, not for the client."""
-    bus.send_on_commit(envelopes_for(event, to, **hints))
+def publish(event: Event, to: Iterable[str], *, at: cells.Position | None = None, **hints: Any) -> None:
+    """Send an event to groups, and to who looks `at` that place, once the transaction is committed. `hints` are for the
+    socket, not for the client."""
+    bus.send_on_commit(envelopes_for(event, to, at=at, **hints))
 
 
 # --- charger_update: one charger, one thing that changed ---
@@ -115,17 +136,27 @@ class ChargerMaintenanceChanged(Event, kw_only=True, frozen=True, tag="charger_u
 
 
 class ConnectorState(msgspec.Struct, kw_only=True, frozen=True):
-    """`status` is OCPP's word, null while the charger has not said."""
+    """`status` is OCPP's word, `Offline` while the charger is not connected, null while it has not said.
+
+    It has been so `since` then; the charger last told of it at `updated_at`. `stuck`: in use for long without charging,
+    since nobody started (`not_started`), or a car that is done was not unplugged (`not_unplugged`).
+    """
 
     connector_id: int
     status: str | None
     error_code: str | None
+    since: datetime | None
     updated_at: datetime | None
+    stuck: Literal["not_started", "not_unplugged"] | None
 
 
 class Availability(msgspec.Struct, kw_only=True, frozen=True):
-    """`display` is "free/total", null where the charger cannot be used."""
+    """`display` is "free/total", null where the charger cannot be used. `status_at`: when any of it last changed;
+    `last_seen`: when the charger was last known to be there."""
 
+    connected: bool
+    last_seen: datetime | None
+    status_at: datetime | None
     total_connectors: int
     available_connectors: int
     connectors_in_use: int
@@ -159,7 +190,9 @@ class Location(msgspec.Struct, kw_only=True, frozen=True):
 class ListedCharger(msgspec.Struct, kw_only=True, frozen=True):
     charger_id: str
     status: Literal["available", "in_use", "unavailable"]
+    status_at: datetime | None
     connected: bool
+    last_seen: datetime | None
     display: str | None
     connectors: list[ConnectorState]
 
@@ -188,7 +221,7 @@ class ChargerListUpdate(Event, kw_only=True, frozen=True, tag="charger_list_upda
 # --- people ---
 
 
-class Notification(Event, kw_only=True, frozen=True, tag="notification"):
+class Notification(UserEvent, kw_only=True, frozen=True, tag="notification"):
     """For a person: charging started, stopped, failed; an operator's message."""
 
     title: str

@@ -2,10 +2,11 @@
 
 from math import asin, cos, radians, sin, sqrt
 
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 
-from chargers.availability import Word, availability, location
-from chargers.models import Charger
+from chargers.availability import OUT_OF_SERVICE, Word, availability, location, position
+from chargers.cells import Box
+from chargers.models import Charger, Connector, ConnectorStatus
 
 __all__ = ["availability", "distance_km", "location", "page", "visible"]
 
@@ -21,11 +22,27 @@ def visible() -> QuerySet[Charger]:
     )
 
 
+def free_connectors() -> QuerySet[Connector]:
+    """Those that are free for whoever comes, as `availability` has it."""
+    usable = Connector.objects.filter(charger__registration=Charger.Registration.ACCEPTED)
+    usable = usable.exclude(charger__channel_name="").exclude(charger__status__in=OUT_OF_SERVICE)
+    in_service = Q(charger__station=None) | Q(charger__station__is_under_maintenance=False)
+    return usable.filter(in_service, status=ConnectorStatus.AVAILABLE)
+
+
+def within(box: Box) -> Q:
+    """Chargers in an area of the map."""
+    west, east = Q(station__longitude__gte=box.west), Q(station__longitude__lte=box.east)
+    across = west & east if box.west <= box.east else west | east
+    return Q(station__latitude__range=(box.south, box.north)) & across
+
+
 def page(
     *,
     status: Word | None = None,
     station_id: int | None = None,
     near: tuple[float, float, float] | None = None,
+    box: Box | None = None,
     limit: int = 50,
     after: str = "",
 ) -> tuple[list[Charger], str | None]:
@@ -37,7 +54,9 @@ def page(
     if station_id is not None:
         chargers = chargers.filter(station_id=station_id)
     if near is not None:
-        chargers = _in_box(chargers, *near)
+        chargers = _around(chargers, *near)
+    if box is not None:
+        chargers = chargers.filter(within(box))
     found: list[Charger] = []
     while len(found) <= limit:
         batch = list(chargers.filter(identity__gt=after)[: 2 * limit])
@@ -54,15 +73,13 @@ def page(
 
 def _fits(charger: Charger, status: Word | None, near: tuple[float, float, float] | None) -> bool:
     if near is not None:
-        station = charger.station
-        if station is None or station.latitude is None or station.longitude is None:
-            return False
-        if distance_km(near[0], near[1], station.latitude, station.longitude) > near[2]:
+        at = position(charger.station)
+        if at is None or distance_km(near[0], near[1], *at) > near[2]:
             return False
     return status is None or availability(charger).station_status == status
 
 
-def _in_box(
+def _around(
     chargers: QuerySet[Charger], latitude: float, longitude: float, radius_km: float
 ) -> QuerySet[Charger]:
     """A coarse sieve the database can do: degrees of latitude. Longitude wraps, so `_fits` decides it."""

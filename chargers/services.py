@@ -7,9 +7,10 @@ from typing import Literal, NamedTuple
 
 from django.conf import settings
 from django.db import connection, transaction
-from django.db.models import Prefetch, prefetch_related_objects
+from django.db.models import prefetch_related_objects
 
 from chargers import availability, bus, commands, firmware
+from chargers.availability import OFFLINE, position
 from chargers.clock import judged
 from chargers.errors import Superseded
 from chargers.events import (
@@ -18,6 +19,7 @@ from chargers.events import (
     ChargerListUpdate,
     ChargerMaintenanceChanged,
     ChargerStatusChanged,
+    Event,
     MaintenanceChange,
     StatusChange,
     charger_group,
@@ -27,7 +29,6 @@ from chargers.events import (
 )
 from chargers.models import Charger, Command, Connector, ConnectorStatus, Station
 
-OFFLINE = "Offline"
 MAX_CONNECTORS = 100
 _OWNERSHIP = 0x0CB9  # the namespace of advisory locks by charger
 MAX_DETAIL = 50  # what a charger says of itself: the length of those columns
@@ -49,6 +50,12 @@ def audience(charger: Charger) -> list[str]:
     if charger.station_id:
         groups.append(station_group(charger.station_id))
     return groups
+
+
+def publish_of(charger: Charger, event: Event) -> None:
+    """Tell whoever hears of this charger, and whoever looks at its place on the map."""
+    if groups := audience(charger):
+        publish(event, to=groups, at=position(charger.station))
 
 
 def charger_for_handshake(identity: str) -> Charger | None:
@@ -195,6 +202,17 @@ def boot(*, charger_id: int, details: dict[str, str]) -> Charger:
     return charger
 
 
+_CONNECTOR_REPORT = [
+    "status",
+    "error_code",
+    "status_at",
+    "status_since",
+    "stuck_at",
+    "info",
+    "vendor_error_code",
+]
+
+
 @transaction.atomic
 def record_connector_status(
     *,
@@ -231,7 +249,9 @@ def record_connector_status(
     target.status, target.error_code, target.status_at = status, error_code, at
     if isinstance(target, Connector):
         target.info, target.vendor_error_code = info[:255], vendor_error_code[:50]
-        target.save(update_fields=["status", "error_code", "status_at", "info", "vendor_error_code"])
+        if status != previous or target.status_since is None:
+            target.status_since, target.stuck_at = at, None
+        target.save(update_fields=_CONNECTOR_REPORT)
     else:
         target.save(update_fields=["status", "error_code", "status_at"])
     if (previous, had_error) != (status, error_code):
@@ -262,14 +282,13 @@ def _announce_status(
         error_code=error_code or None,
         timestamp=at,
     )
-    groups = audience(charger)
     kind: Literal["connector_status_changed", "status_changed"] = (
         "connector_status_changed" if connector_id else "status_changed"
     )
-    publish(ChargerStatusChanged(charger_id=charger.identity, event=kind, data=change), to=groups)
+    publish_of(charger, ChargerStatusChanged(charger_id=charger.identity, event=kind, data=change))
     if status == ConnectorStatus.FAULTED or error_code:
-        publish(ChargerStatusChanged(charger_id=charger.identity, event="error", data=change), to=groups)
-    publish(availability.status_update(charger), to=groups)
+        publish_of(charger, ChargerStatusChanged(charger_id=charger.identity, event="error", data=change))
+    publish_of(charger, availability.status_update(charger))
 
 
 # --- what operators do ---
@@ -291,26 +310,45 @@ def announce_maintenance(station: Station) -> None:
         timestamp=utcnow(),
     )
     for charger in station.chargers.select_related("station").prefetch_related("connectors"):
-        publish(ChargerMaintenanceChanged(charger_id=charger.identity, data=change), to=audience(charger))
-        publish(availability.status_update(charger), to=audience(charger))
+        publish_of(charger, ChargerMaintenanceChanged(charger_id=charger.identity, data=change))
+        publish_of(charger, availability.status_update(charger))
 
 
 def announce_added(charger: Charger) -> None:
-    _announce_list(charger, "added")
+    prefetch_related_objects([charger], "station")
+    station = charger.station
+    _announce_list(charger, "added", station, [ALL_CHARGERS, *_groups_of(station)])
+
+
+def announce_moved(charger: Charger, *, before: Station | None) -> None:
+    """It stands at another station, or its station elsewhere: lists replace by identity; who looks at the place where
+    it stood (`before`) sees it go."""
+    prefetch_related_objects([charger], "station")
+    left = _groups_of(before) if before and before.pk != charger.station_id else []
+    _announce_list(charger, "removed", before, left)
+    announce_added(charger)
 
 
 def announce_removed(charger: Charger) -> None:
     """Call before the row goes. Its socket, if it has one, is closed."""
-    _announce_list(charger, "removed")
+    prefetch_related_objects([charger], "station")
+    station = charger.station
+    _announce_list(charger, "removed", station, [ALL_CHARGERS, *_groups_of(station)])
     if charger.channel_name:
         bus.send_on_commit([bus.to_channel(charger.channel_name, {"type": "charger.removed"})])
 
 
-def _announce_list(charger: Charger, action: Literal["added", "removed"]) -> None:
-    prefetch_related_objects([charger], "station", Prefetch("connectors"))
-    listed = availability.listed_station(charger.station, [charger])
-    groups = [ALL_CHARGERS] + ([station_group(charger.station_id)] if charger.station_id else [])
-    publish(ChargerListUpdate(action=action, data=ChargerList(chargers=[listed])), to=groups)
+def _groups_of(station: Station | None) -> list[str]:
+    return [station_group(station.pk)] if station else []
+
+
+def _announce_list(
+    charger: Charger, action: Literal["added", "removed"], station: Station | None, groups: list[str]
+) -> None:
+    prefetch_related_objects([charger], "connectors")
+    listed = availability.listed_station(station, [charger])
+    event = ChargerListUpdate(action=action, data=ChargerList(chargers=[listed]))
+    publish(event, to=groups, at=position(station))
 
 
 @transaction.atomic

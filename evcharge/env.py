@@ -46,7 +46,12 @@ _SECTIONS: dict[str, list[tuple[str, str, Any, str]]] = {
         ("DEMO", "bool", False, "The demo: its own database in .demo/, users with known passwords."),
         ("LOG_LEVEL", "level", "INFO", "DEBUG, INFO, WARNING or ERROR."),
         ("LOG_FORMAT", "log_format", "text", "`text`, or `json`: an object a line, with ids."),
-        ("TIME_ZONE", "zone", "UTC", "Time zone of the admin pages; everything is stored in UTC."),
+        (
+            "TIME_ZONE",
+            "zone",
+            "UTC",
+            "Time zone of the admin pages and receipts; everything is stored in UTC.",
+        ),
     ],
     "Network": [
         ("HOST", "str", "127.0.0.1", "Address the server listens on; 0.0.0.0 in a container."),
@@ -121,7 +126,76 @@ _SECTIONS: dict[str, list[tuple[str, str, Any, str]]] = {
             1,
             "Charging sessions a user may have open at once from apps.",
         ),
+        (
+            "REPLAY_MINUTES",
+            "int",
+            60,
+            "So long a user's messages are kept for apps that reconnect with `last_seq`.",
+        ),
+        (
+            "CLIENT_REF_HOURS",
+            "int",
+            24,
+            "So long the same `client_ref` (or `Idempotency-Key`) of a user is the same request.",
+        ),
+        ("REPLAY_MESSAGES", "int", 500, "And so many an app gets again at most; beyond it gets `resync`."),
+        (
+            "REFRESH_GRACE_S",
+            "int",
+            60,
+            "Seconds in which a refresh token may be exchanged again, for whom the answer did not reach.",
+        ),
+        (
+            "TOKEN_WARNING_S",
+            "int",
+            60,
+            "Seconds before its token expires at which a socket is told so.",
+        ),
         ("LOGIN_ATTEMPTS_PER_MINUTE", "int", 20, "Token requests per address and minute."),
+        (
+            "LOGIN_FAILURES",
+            "int",
+            5,
+            "Wrong passwords for a user name from an address before it has to wait, longer each time.",
+        ),
+        ("LOGIN_FAILURES_PER_ADDRESS", "int", 50, "The same for all user names together."),
+        (
+            "MAX_SOCKETS_PER_USER",
+            "int",
+            20,
+            "Sockets of a user in a process; one more is refused: `Too many connections`.",
+        ),
+        (
+            "MAX_SOCKETS_PER_ADDRESS",
+            "int",
+            1000,
+            "The same of an address; many phones may share one. Not of loopback, nor of a trusted proxy's own.",
+        ),
+        (
+            "MESSAGES_PER_SECOND",
+            "int",
+            50,
+            "Messages and requests of a user, in a process; ten seconds' worth at once. 0: any number.",
+        ),
+        ("LOOKS_PER_SECOND", "int", 20, "Of these, all but pings and orders to chargers."),
+        (
+            "ORDERS_PER_MINUTE",
+            "int",
+            60,
+            "Orders of a user to chargers, such as starts and stops, in a process; as many at once. 0: any number.",
+        ),
+        (
+            "REQUESTS_PER_ADDRESS",
+            "int",
+            100,
+            "Requests and handshakes of an address a second, in a process; ten seconds' worth at once. 0: any number.",
+        ),
+    ],
+    "Receipts and accounts": [
+        ("OPERATOR_NAME", "str", "", "Who sells, as receipts have it."),
+        ("OPERATOR_ADDRESS", "str", "", "Its address, in one line."),
+        ("OPERATOR_TAX_ID", "str", "", "Its tax number."),
+        ("EXPORTS_PER_HOUR", "int", 6, "How often a user may ask for all of their data."),
     ],
     "Chargers": [
         (
@@ -175,6 +249,22 @@ _SECTIONS: dict[str, list[tuple[str, str, Any, str]]] = {
         ("HEARTBEAT_INTERVAL_S", "int", 300, "Heartbeat interval given to chargers at boot."),
         ("CLOCK_SKEW_TOLERANCE_S", "int", 300, "How far ahead a charger's clock may be before ours is used."),
         ("LATE_AFTER_S", "int", 300, "A start or stop older than this is a replay: recorded, not announced."),
+        (
+            "STUCK_AFTER_S",
+            "int",
+            900,
+            "Seconds in Preparing or Finishing after which a connector is said to be stuck.",
+        ),
+        ("MAX_RESERVATION_MINUTES", "int", 60, "The longest reservation from an app."),
+        ("MAX_RESERVATIONS_PER_USER", "int", 1, "Reservations a user may have open at once from apps."),
+        (
+            "RESERVATION_REMINDERS_S",
+            "seconds",
+            [300, 60],
+            "Seconds before its end at which the holder of a reservation is told, comma separated.",
+        ),
+        ("WATCH_HOURS", "int", 12, "How long a driver's wish to hear of a free connector lasts."),
+        ("MAX_WATCHES_PER_USER", "int", 20, "Such wishes a user may have open at once."),
         (
             "SILENT_AFTER_S",
             "int",
@@ -296,6 +386,10 @@ def _parts(text: str) -> list[str]:
     return [part.strip() for part in text.split(",") if part.strip()]
 
 
+def _seconds(text: str) -> list[int]:
+    return [_whole_number(part) for part in _parts(text)]
+
+
 def _networks(text: str) -> list[IPv4Network | IPv6Network]:
     try:
         return [ip_network(part, strict=False) for part in _parts(text)]
@@ -357,6 +451,7 @@ _READERS: dict[str, Callable[[str], Any]] = {
     "int": _whole_number,
     "bool": _yes_or_no,
     "list": _parts,
+    "seconds": _seconds,
     "networks": _networks,
     "level": _level,
     "zone": _zone,
@@ -425,6 +520,6 @@ def example() -> str:
             section = variable.section
             lines += [f"# --- {section} ---", ""]
         default = variable.default
-        shown = ",".join(default) if isinstance(default, list) else default
+        shown = ",".join(map(str, default)) if isinstance(default, list) else default
         lines += [f"# {variable.meaning}", f"#{variable.name}={shown}", ""]
     return "\n".join(lines).rstrip() + "\n"

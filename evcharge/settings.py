@@ -36,6 +36,7 @@ INSTALLED_APPS = [
 
 MIDDLEWARE = [
     "gateway.logs.RequestIds",
+    "gateway.fair_use.FairUse",
     "django.middleware.security.SecurityMiddleware",
     "servestatic.middleware.ServeStaticMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
@@ -120,7 +121,7 @@ SIMPLE_JWT = {
 }
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": [
-        "rest_framework_simplejwt.authentication.JWTAuthentication",
+        "gateway.authentication.TokenAuthentication",
         "rest_framework.authentication.SessionAuthentication",
     ],
     "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
@@ -131,13 +132,19 @@ REST_FRAMEWORK = {
         "rest_framework.filters.OrderingFilter",
     ],
     "DEFAULT_PAGINATION_CLASS": "gateway.resources.Pages",
-    "DEFAULT_THROTTLE_RATES": {"login": f"{values.LOGIN_ATTEMPTS_PER_MINUTE}/min"},
+    "DEFAULT_THROTTLE_CLASSES": ["gateway.throttles.UserThrottle"],
+    "DEFAULT_THROTTLE_RATES": {
+        "login": f"{values.LOGIN_ATTEMPTS_PER_MINUTE}/min",
+        "export": f"{values.EXPORTS_PER_HOUR}/hour",
+    },
     "EXCEPTION_HANDLER": "gateway.errors.rest_exception_handler",
 }
 SPECTACULAR_SETTINGS = {
     "TITLE": "evcharge API",
     "DESCRIPTION": (
-        "Start, watch and stop charging; run the chargers behind it. The live half is the app socket: see /docs/."
+        "Start, watch and stop charging; run the chargers behind it. The live half is the app socket: see /docs/. "
+        "Sentences for people (`error`, `title`, `message` of answers) are in the language of `?lang=` or "
+        "`Accept-Language`: en, de, fr, es or ar; codes and details are the same in all."
     ),
     "VERSION": "1.0.0",
     "SERVE_INCLUDE_SCHEMA": False,
@@ -154,6 +161,16 @@ ENV_EXAMPLE = example()  # the text of .env.example
 HOST, PORT, PROCESSES, DB_THREADS = values.HOST, values.PORT, values.PROCESSES, values.DB_THREADS
 MAX_APP_SOCKETS = values.MAX_APP_SOCKETS
 MAX_ACTIVE_SESSIONS_PER_USER = values.MAX_ACTIVE_SESSIONS_PER_USER
+OPERATOR_NAME, OPERATOR_ADDRESS = values.OPERATOR_NAME, values.OPERATOR_ADDRESS
+OPERATOR_TAX_ID = values.OPERATOR_TAX_ID
+REPLAY_MINUTES, REPLAY_MESSAGES = values.REPLAY_MINUTES, values.REPLAY_MESSAGES
+CLIENT_REF_HOURS = values.CLIENT_REF_HOURS
+REFRESH_GRACE_S, TOKEN_WARNING_S = values.REFRESH_GRACE_S, values.TOKEN_WARNING_S
+LOGIN_FAILURES = values.LOGIN_FAILURES
+LOGIN_FAILURES_PER_ADDRESS = values.LOGIN_FAILURES_PER_ADDRESS
+MAX_SOCKETS_PER_USER, MAX_SOCKETS_PER_ADDRESS = values.MAX_SOCKETS_PER_USER, values.MAX_SOCKETS_PER_ADDRESS
+MESSAGES_PER_SECOND, LOOKS_PER_SECOND = values.MESSAGES_PER_SECOND, values.LOOKS_PER_SECOND
+ORDERS_PER_MINUTE, REQUESTS_PER_ADDRESS = values.ORDERS_PER_MINUTE, values.REQUESTS_PER_ADDRESS
 MAX_CHARGER_SOCKETS = values.MAX_CHARGER_SOCKETS
 UNKNOWN_CHARGERS, MAX_UNKNOWN_CHARGERS = values.UNKNOWN_CHARGERS, values.MAX_UNKNOWN_CHARGERS
 MIN_SECURITY_PROFILE, MAX_REFUSALS = values.MIN_SECURITY_PROFILE, values.MAX_REFUSALS
@@ -175,6 +192,11 @@ HEARTBEAT_INTERVAL_S = values.HEARTBEAT_INTERVAL_S
 CLOCK_SKEW_TOLERANCE_S = values.CLOCK_SKEW_TOLERANCE_S
 LATE_AFTER_S = values.LATE_AFTER_S
 SILENT_AFTER_S = values.SILENT_AFTER_S
+STUCK_AFTER_S = values.STUCK_AFTER_S
+MAX_RESERVATION_MINUTES = values.MAX_RESERVATION_MINUTES
+MAX_RESERVATIONS_PER_USER = values.MAX_RESERVATIONS_PER_USER
+RESERVATION_REMINDERS_S = values.RESERVATION_REMINDERS_S
+WATCH_HOURS, MAX_WATCHES_PER_USER = values.WATCH_HOURS, values.MAX_WATCHES_PER_USER
 MAX_POWER_KW = values.MAX_POWER_KW
 TRACING = not values.OTEL_SDK_DISABLED and bool(
     values.OTEL_EXPORTER_OTLP_ENDPOINT or values.OTEL_EXPORTER_OTLP_TRACES_ENDPOINT
@@ -194,6 +216,8 @@ STATIC_URL = "/static/"
 STATIC_ROOT = BASE_DIR / "staticfiles"
 SERVESTATIC_USE_FINDERS = True  # no collectstatic step before the first run
 LANGUAGE_CODE = "en"
+# What drivers are told (gateway.languages). Operators' pages are English: there is no LocaleMiddleware.
+LANGUAGES = [("en", "English"), ("de", "German"), ("fr", "French"), ("es", "Spanish"), ("ar", "Arabic")]
 TIME_ZONE = values.TIME_ZONE
 USE_TZ = True
 LOGIN_URL = "/admin/login/"
@@ -232,5 +256,6 @@ LOGGING = {
         "django.channels.server": {"level": "WARNING"},
         "django": {"handlers": [], "propagate": True},
         "websockets": {"level": "WARNING"},
+        "fontTools": {"level": "WARNING"},  # its INFO lines carry the letters of a receipt
     },
 }

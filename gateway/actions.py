@@ -6,15 +6,16 @@ from time import perf_counter
 from typing import Any, TypeVar
 
 import msgspec
-from django.conf import settings
 from django.contrib.auth.models import AbstractBaseUser
 
 from chargers import queries as charger_queries
+from chargers.cells import Box
 from chargers.commands import REMOTE_STOP
 from chargers.errors import ChargerOffline, ChargerUnreachable, DomainError, NotFound
 from chargers.events import utcnow
 from chargers.models import Charger, Command, Station
-from gateway import protocol, results, tracing
+from chargers.words import Words
+from gateway import bookings, limits, protocol, results, tracing
 from gateway.counters import Timed
 from gateway.db import in_db, is_overloaded
 from gateway.errors import (
@@ -27,7 +28,8 @@ from gateway.errors import (
     ValidationFailed,
     domain_error,
 )
-from sessions import queries, services
+from gateway.outcomes import command_failure, end_of, end_of_first_tap, new_command_id
+from sessions import history, queries, receipts, services
 from sessions.events import SessionState
 from sessions.models import ChargingSession
 
@@ -60,11 +62,13 @@ async def _performed(user: AbstractBaseUser, action: str, data: msgspec.Raw) -> 
         raise Unavailable
     function = _FUNCTIONS.get(action)
     if function is None:
-        raise UnknownAction(f"Unknown action: {action[:80]}")
+        raise UnknownAction(Words("Unknown action: %(action)s", action=action[:80]))
+    limits.check_action(user, action)
     try:
         request = protocol.decode_data(action, data)
     except msgspec.ValidationError as error:
-        raise ValidationFailed(f"The data of {action} is not valid", detail=str(error)) from error
+        sentence = Words("The data of %(action)s is not valid", action=action)
+        raise ValidationFailed(sentence, detail=str(error)) from error
     except msgspec.DecodeError as error:
         raise InvalidMessage(detail=str(error)) from error
     try:
@@ -73,11 +77,6 @@ async def _performed(user: AbstractBaseUser, action: str, data: msgspec.Raw) -> 
         if (ours := domain_error(error)) is None or ours is error:
             raise
         raise ours from error
-
-
-def new_command_id() -> uuid.UUID:
-    """Known before the command is written, so that its end cannot be missed."""
-    return tracing.live.command_id() if tracing.live else uuid.uuid4()
 
 
 # --- start and stop ---
@@ -92,6 +91,7 @@ async def start_charging(user: AbstractBaseUser, request: protocol.StartCharging
             identity=request.charger_id,
             connector_number=request.connector_id,
             command_id=command_id,
+            client_ref=request.client_ref,
         )
         if (
             command is not None and command.pk != command_id
@@ -102,23 +102,6 @@ async def start_charging(user: AbstractBaseUser, request: protocol.StartCharging
     return await in_db(_started, session.pk)
 
 
-async def end_of_first_tap(command_id: uuid.UUID) -> None:
-    """Wait for the end of a command that somebody else waits for already."""
-    async with results.expecting(command_id) as done:
-        if not await in_db(_is_finished, command_id):
-            await end_of(command_id, done)
-
-
-async def end_of(command_id: uuid.UUID, done: Any) -> None:
-    """Wait until the command has ended, or its time is over; unsent by then, it is never sent."""
-    if not await results.wait(done, settings.COMMAND_TIMEOUT_S):
-        await in_db(services.abandon_command, command_id)
-
-
-def _is_finished(command_id: uuid.UUID) -> bool:
-    return Command.objects.get(pk=command_id).is_finished
-
-
 def _started(session_id: int) -> protocol.Started:
     session = _load(session_id)
     command = session.start_command
@@ -126,7 +109,7 @@ def _started(session_id: int) -> protocol.Started:
         raise _failure_of(session)
     if session.transaction_id is None and (command is None or command.status != Command.Status.ACCEPTED):
         raise ChargerTimeout(
-            "The charger has not answered; charging may still begin",
+            Words("The charger has not answered; charging may still begin"),
             detail="The outcome is unknown. You will be told if it begins, or that it did not.",
         )
     return protocol.Started(
@@ -136,10 +119,12 @@ def _started(session_id: int) -> protocol.Started:
         message_id=str(command.pk) if command else None,
         transaction_id=session.transaction_id,
         status=session.status,
-        message="Charging has begun"
-        if session.transaction_id
-        else "The charger accepted; plug in if you have not",
+        message=_BEGUN if session.transaction_id else _ACCEPTED,
     )
+
+
+_BEGUN = Words("Charging has begun")
+_ACCEPTED = Words("The charger accepted; plug in if you have not")
 
 
 def _load(session_id: int) -> ChargingSession:
@@ -163,24 +148,17 @@ async def stop_charging(user: AbstractBaseUser, request: protocol.StopCharging) 
     command_id = new_command_id()
     async with results.expecting(command_id) as done:
         session, command = await in_db(
-            services.request_stop, user=user, identity=request.charger_id, command_id=command_id
+            services.request_stop,
+            user=user,
+            identity=request.charger_id,
+            command_id=command_id,
+            client_ref=request.client_ref,
         )
         if command is not None and command.pk == command_id:
             await end_of(command_id, done)
         elif command is not None and command.action == REMOTE_STOP:
             await end_of_first_tap(command.pk)
     return await in_db(_stopped, session.pk, command.pk if command else None)
-
-
-def command_failure(command: Command) -> DomainError:
-    """Why a command did not end as accepted."""
-    if command.status == Command.Status.REJECTED:
-        return ChargerRejected(detail=command.error or str(command.answer or ""))
-    if command.error == ChargerUnreachable.code:
-        return ChargerUnreachable()
-    if command.error == ChargerOffline.code:
-        return ChargerOffline("The charger's connection was lost")
-    return ChargerTimeout()
 
 
 def _stopped(session_id: int, command_id: uuid.UUID | None) -> protocol.Stopped:
@@ -206,11 +184,11 @@ def _stopped(session_id: int, command_id: uuid.UUID | None) -> protocol.Stopped:
 
 
 _STOP_MESSAGES = {
-    "stopping": "The charger is ending the session",
-    "active": "The charger is ending the session",
-    "pending": "The start was called off",
-    "completed": "Charging has ended",
-    "failed": "The start was called off",
+    "stopping": Words("The charger is ending the session"),
+    "active": Words("The charger is ending the session"),
+    "pending": Words("The start was called off"),
+    "completed": Words("Charging has ended"),
+    "failed": Words("The start was called off"),
 }
 
 # --- looking ---
@@ -225,7 +203,7 @@ async def get_charger_status(
 def _charger_status(identity: str) -> protocol.ChargerStatus:
     charger = charger_queries.visible().filter(identity=identity).first()
     if charger is None:
-        raise NotFound(f"There is no charger {identity}")
+        raise NotFound(Words("There is no charger %(charger)s", charger=identity))
     return protocol.ChargerStatus(**msgspec.structs.asdict(charger_state(charger)))
 
 
@@ -236,8 +214,9 @@ def charger_state(charger: Charger) -> protocol.ChargerState:
     return protocol.ChargerState(
         charger_id=charger.identity,
         status=data.station_status,
-        connected=charger.is_connected,
-        last_seen=charger.last_seen_at,
+        status_at=data.status_at,
+        connected=data.connected,
+        last_seen=data.last_seen,
         connectors=data.connector_status,
         total_connectors=data.total_connectors,
         available_connectors=data.available_connectors,
@@ -274,17 +253,50 @@ async def list_chargers(user: AbstractBaseUser, request: protocol.ListChargers) 
     return await in_db(_list_chargers, request)
 
 
+def box_of(area: protocol.BoundingBox) -> Box:
+    """Raises ValidationFailed."""
+    if area.south > area.north:
+        raise ValidationFailed(
+            Words("The area's south is north of its north"), detail="bbox.south > bbox.north"
+        )
+    return Box(area.south, area.west, area.north, area.east)
+
+
 def _list_chargers(request: protocol.ListChargers) -> protocol.Chargers:
     near = request.near
     chargers, next_cursor = charger_queries.page(
         status=request.status,
         station_id=request.station_id,
         near=(near.latitude, near.longitude, near.radius_km) if near else None,
+        box=box_of(request.bbox) if request.bbox else None,
         limit=request.limit,
         after=request.cursor or "",
     )
     return protocol.Chargers(
         chargers=[charger_state(charger) for charger in chargers], next_cursor=next_cursor
+    )
+
+
+async def list_sessions(user: AbstractBaseUser, request: protocol.ListSessions) -> protocol.Sessions:
+    return await in_db(_list_sessions, user.pk, request)
+
+
+def _list_sessions(user_id: int, request: protocol.ListSessions) -> protocol.Sessions:
+    wish = history.Wish(request.status, request.charger_id, request.started_after, request.started_before)
+    sessions, next_cursor = history.page(user_id, wish, limit=request.limit, cursor=request.cursor)
+    states = queries.states_of(sessions)
+    return protocol.Sessions(sessions=[states[each.pk] for each in sessions], next_cursor=next_cursor)
+
+
+async def get_session(user: AbstractBaseUser, request: protocol.GetSession) -> protocol.SessionDetail:
+    return await in_db(_session_detail, user.pk, request)
+
+
+def _session_detail(user_id: int, request: protocol.GetSession) -> protocol.SessionDetail:
+    session = history.session_of(user_id, request.session_id)
+    points = history.chart(session, points=request.points) if request.points else None
+    return protocol.SessionDetail(
+        session=queries.state_of(session), has_receipt=receipts.is_due(session), points=points
     )
 
 
@@ -298,10 +310,18 @@ _FUNCTIONS: dict[str, Callable[[AbstractBaseUser, Any], Awaitable[msgspec.Struct
     "get_charger_status": get_charger_status,
     "get_active_session": get_active_session,
     "list_chargers": list_chargers,
+    "watch": bookings.watch,
+    "unwatch": bookings.unwatch,
+    "get_watches": bookings.get_watches,
+    "reserve": bookings.reserve,
+    "cancel_reservation": bookings.cancel_reservation,
+    "get_reservations": bookings.get_reservations,
+    "list_sessions": list_sessions,
+    "get_session": get_session,
     "ping": ping,
 }
 
-SUBSCRIPTIONS = frozenset({"subscribe", "unsubscribe"})
+SUBSCRIPTIONS = frozenset({"subscribe", "unsubscribe", "refresh_token"})
 """Actions of the socket alone."""
 
 tally = Timed(frozenset(_FUNCTIONS) | SUBSCRIPTIONS, frozenset(HTTP_STATUS) | {"ok"})

@@ -17,10 +17,11 @@ from rest_framework.views import APIView
 from chargers import commands
 from chargers.errors import DomainError, NotFound
 from chargers.models import Charger, Command
-from gateway import actions, openapi, protocol, results
+from chargers.words import Words
+from gateway import actions, idempotency, languages, openapi, outcomes, protocol, results
 from gateway.db import in_db
-from gateway.errors import HTTP_STATUS, InvalidMessage, UnknownAction, ValidationFailed, failure
-from sessions import id_tags, operations, services
+from gateway.errors import HTTP_STATUS, InvalidMessage, UnknownAction, ValidationFailed, failure, waiting
+from sessions import client_refs, id_tags, operations, services
 from sessions.models import ChargingSession
 
 Wish = TypeVar("Wish", bound=msgspec.Struct)
@@ -87,13 +88,13 @@ def identity_in(request: Request, *, after: str, behind: int = 0) -> str:
         del parts[-behind:]
     identity = "/".join(unquote(part) for part in parts)
     if not identity.isprintable():
-        raise NotFound(f"There is no charger {identity!r}")
+        raise NotFound(Words("There is no charger %(charger)s", charger=repr(identity)))
     return identity
 
 
-def perform(user: Any, action: str, data: msgspec.Raw) -> dict[str, Any]:
+def perform(user: Any, action: str, data: msgspec.Raw, language: str) -> dict[str, Any]:
     """Perform an action as the socket does; returns the answer's data as plain types."""
-    return plain(async_to_sync(actions.perform)(user, action, data))
+    return plain(languages.translated(async_to_sync(actions.perform)(user, action, data), language))
 
 
 def plain(answer: Any) -> dict[str, Any]:
@@ -115,23 +116,24 @@ class ActionView(WireView):
 
     def answer(self, request: Request, data: msgspec.Raw | dict[str, Any]) -> Response:
         raw = data if isinstance(data, msgspec.Raw) else msgspec.Raw(msgspec.json.encode(data))
-        return enveloped(async_to_sync(actions.perform)(caller(request), self.action, raw))
+        answer = async_to_sync(actions.perform)(caller(request), self.action, raw)
+        return enveloped(languages.translated(answer, languages.of_request(request)))
 
 
 class StartCharging(ActionView):
     action = "start_charging"
 
-    @extend_schema(**openapi.action("start_charging"))
+    @extend_schema(**openapi.action("start_charging"), parameters=[idempotency.HEADER])
     def post(self, request: Request) -> Response:
-        return self.answer(request, body_of(request))
+        return self.answer(request, idempotency.with_key(request, body_of(request)))
 
 
 class StopCharging(ActionView):
     action = "stop_charging"
 
-    @extend_schema(**openapi.action("stop_charging"))
+    @extend_schema(**openapi.action("stop_charging"), parameters=[idempotency.HEADER])
     def post(self, request: Request) -> Response:
-        return self.answer(request, body_of(request))
+        return self.answer(request, idempotency.with_key(request, body_of(request)))
 
 
 class ActiveSession(ActionView):
@@ -163,6 +165,10 @@ class Chargers(ActionView):
             OpenApiParameter("latitude", float),
             OpenApiParameter("longitude", float),
             OpenApiParameter("radius_km", float),
+            OpenApiParameter("south", float),
+            OpenApiParameter("west", float),
+            OpenApiParameter("north", float),
+            OpenApiParameter("east", float),
             OpenApiParameter("limit", int),
             OpenApiParameter("cursor", str),
         ],
@@ -171,18 +177,23 @@ class Chargers(ActionView):
         return self.answer(request, _list_wish(request.query_params))
 
 
+_NEAR, _BBOX = ("latitude", "longitude", "radius_km"), ("south", "west", "north", "east")
+
+
 def _list_wish(query: Any) -> dict[str, Any]:
     """Query parameters as the action's `data`."""
-    numbers = {"station_id": int, "limit": int, "latitude": float, "longitude": float, "radius_km": float}
+    numbers = {"station_id": int, "limit": int, **dict.fromkeys((*_NEAR, *_BBOX), float)}
     wish: dict[str, Any] = {name: query[name] for name in ("status", "cursor") if name in query}
     for name, kind in numbers.items():
         if name in query:
             try:
                 wish[name] = kind(query[name])
             except ValueError as error:
-                raise ValidationFailed(f"{name} must be a number") from error
-    near = {name: wish.pop(name) for name in ("latitude", "longitude", "radius_km") if name in wish}
-    return {**wish, "near": near} if near else wish
+                raise ValidationFailed(Words("%(name)s must be a number", name=name)) from error
+    for place, names in (("near", _NEAR), ("bbox", _BBOX)):
+        if found := {name: wish.pop(name) for name in names if name in wish}:
+            wish[place] = found
+    return wish
 
 
 class Message(msgspec.Struct, kw_only=True):
@@ -217,18 +228,15 @@ class WebSocketMessage(WireView):
             message = protocol.decode_request(bytes(body_of(request)).decode())
         except msgspec.DecodeError as error:
             raise InvalidMessage(detail=f"Not a request: {error}") from error
-        status = 200
+        status, headers, language = 200, {}, languages.of_request(request)
         try:
-            if message.action in _ONLY_ON_THE_SOCKET:
-                raise UnknownAction(f"{message.action} needs the socket: events have no other way to you")
-            data = perform(caller(request), message.action, message.data)
+            if message.action in actions.SUBSCRIPTIONS:
+                raise UnknownAction(Words("%(action)s needs the socket", action=message.action))
+            data = perform(caller(request), message.action, message.data, language)
         except DomainError as error:
-            data, status = failure(error), HTTP_STATUS.get(error.code, 500)
+            data, status, headers = failure(error, language), HTTP_STATUS.get(error.code, 500), waiting(error)
         answer = protocol.response(message.action, data, message.request_id)
-        return Response(msgspec.json.decode(answer), status=status)
-
-
-_ONLY_ON_THE_SOCKET = {"subscribe", "unsubscribe"}
+        return Response(msgspec.json.decode(answer), status=status, headers=headers)
 
 
 class NotThere(APIView):
@@ -239,7 +247,7 @@ class NotThere(APIView):
     schema = None
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
-        raise NotFound(f"There is nothing at {request.path[:200]}")
+        raise NotFound(Words("There is nothing at %(path)s", path=request.path[:200]))
 
 
 # --- for other back ends, with an operator's credentials ---
@@ -251,6 +259,7 @@ class RemoteStartWish(msgspec.Struct, kw_only=True):
     charger_id: protocol.Identity
     id_tag: protocol.IdTagText
     connector_id: protocol.ConnectorNumber = 1
+    client_ref: protocol.ClientRef | None = None
 
 
 class RemoteStopWish(msgspec.Struct, kw_only=True):
@@ -259,6 +268,7 @@ class RemoteStopWish(msgspec.Struct, kw_only=True):
     charger_id: protocol.Identity | None = None
     connector_id: protocol.ConnectorNumber | None = None
     transaction_id: Annotated[int, msgspec.Meta(ge=1, le=2**63 - 1)] | None = None
+    client_ref: protocol.ClientRef | None = None
 
 
 class CommandResult(msgspec.Struct, kw_only=True):
@@ -286,19 +296,29 @@ _RESULT = {
 
 class RemoteStart(OperatorView):
     @extend_schema(
-        operation_id="remote_start", tags=["operators"], request=RemoteStartWish, responses=_RESULT
+        operation_id="remote_start",
+        tags=["operators"],
+        parameters=[idempotency.HEADER],
+        request=RemoteStartWish,
+        responses=_RESULT,
     )
     def post(self, request: Request) -> Response:
         """Start at a charger for an id tag."""
-        wish = decoded(RemoteStartWish, body_of(request))
+        wish = decoded(RemoteStartWish, idempotency.with_key(request, body_of(request)))
         return enveloped(async_to_sync(_remote_start)(caller(request), wish))
 
 
 class RemoteStop(OperatorView):
-    @extend_schema(operation_id="remote_stop", tags=["operators"], request=RemoteStopWish, responses=_RESULT)
+    @extend_schema(
+        operation_id="remote_stop",
+        tags=["operators"],
+        parameters=[idempotency.HEADER],
+        request=RemoteStopWish,
+        responses=_RESULT,
+    )
     def post(self, request: Request) -> Response:
         """Stop a session, by charger (and connector) or by transaction."""
-        wish = decoded(RemoteStopWish, body_of(request))
+        wish = decoded(RemoteStopWish, idempotency.with_key(request, body_of(request)))
         return enveloped(async_to_sync(_remote_stop)(caller(request), wish))
 
 
@@ -307,21 +327,63 @@ async def _remote_start(user: AbstractBaseUser, wish: RemoteStartWish) -> Comman
     if not id_tag:
         raise ValidationFailed("id_tag is blank")
     params = {"connector_id": wish.connector_id, "id_tag": id_tag}
-    return await run_command(user, wish.charger_id, commands.REMOTE_START, params)
+    command_id = outcomes.new_command_id()
+    async with results.expecting(command_id) as done:
+        command = await in_db(_begin_start, user, wish, params, command_id)
+        await _end(command, command_id, done)
+    return await in_db(_command_result, command.pk)
+
+
+def _begin_start(
+    user: AbstractBaseUser, wish: RemoteStartWish, params: dict[str, Any], command_id: Any
+) -> Command:
+    def act() -> client_refs.Requested:
+        charger = Charger.objects.filter(identity=wish.charger_id).first()
+        if charger is None:
+            raise NotFound(Words("There is no charger %(charger)s", charger=wish.charger_id))
+        command = operations.perform(
+            charger=charger,
+            action=commands.REMOTE_START,
+            params=params,
+            requested_by=user,
+            command_id=command_id,
+        )
+        return client_refs.Requested(None, command)
+
+    named = ["remote_start", wish.charger_id, params]
+    _, command = client_refs.once(user=user, ref=wish.client_ref, wish=named, act=act)
+    assert command is not None  # every start has one
+    return command
+
+
+async def _end(command: Command, command_id: Any, done: Any) -> None:
+    if command.pk == command_id:
+        await outcomes.end_of(command_id, done)
+    else:
+        await outcomes.end_of_first_tap(command.pk)
 
 
 async def _remote_stop(user: AbstractBaseUser, wish: RemoteStopWish) -> CommandResult:
-    session = await in_db(_running_session, wish)
-    command_id = actions.new_command_id()
+    command_id = outcomes.new_command_id()
     async with results.expecting(command_id) as done:
-        _, command = await in_db(services.stop, session=session, requested_by=user, command_id=command_id)
-        if command is not None and command.pk == command_id:
-            await actions.end_of(command_id, done)
-        elif command is not None and command.action == commands.REMOTE_STOP:
-            await actions.end_of_first_tap(command.pk)
-        else:  # it had not begun, and is called off
-            return CommandResult(charger_id=session.charger.identity)
+        session, command = await in_db(_begin_stop, user, wish, command_id)
+        if command is None or command.action != commands.REMOTE_STOP:  # it had not begun, and is called off
+            return CommandResult(charger_id=await in_db(lambda: session.charger.identity))
+        await _end(command, command_id, done)
     return await in_db(_command_result, command.pk)
+
+
+def _begin_stop(user: AbstractBaseUser, wish: RemoteStopWish, command_id: Any) -> services.Requested:
+    def act() -> client_refs.Requested:
+        session = _running_session(wish)
+        return client_refs.Requested(
+            *services.stop(session=session, requested_by=user, command_id=command_id)
+        )
+
+    named = ["remote_stop", wish.charger_id, wish.connector_id, wish.transaction_id]
+    session, command = client_refs.once(user=user, ref=wish.client_ref, wish=named, act=act)
+    assert session is not None  # every stop has one
+    return services.Requested(session, command)
 
 
 def _running_session(wish: RemoteStopWish) -> ChargingSession:
@@ -338,36 +400,14 @@ def _running_session(wish: RemoteStopWish) -> ChargingSession:
         raise ValidationFailed("Name a charger_id or a transaction_id")
     session = sessions.order_by("-pk").first()
     if session is None:
-        raise NotFound("Nothing is being charged there")
+        raise NotFound(Words("Nothing is being charged there"))
     return session
-
-
-async def run_command(
-    user: AbstractBaseUser, identity: str, action: str, params: dict[str, Any]
-) -> CommandResult:
-    """Send a command for an operator and wait for its end."""
-    command_id = actions.new_command_id()
-    async with results.expecting(command_id) as done:
-        await in_db(_send, user, identity, action, params, command_id)
-        await actions.end_of(command_id, done)
-    return await in_db(_command_result, command_id)
-
-
-def _send(
-    user: AbstractBaseUser, identity: str, action: str, params: dict[str, Any], command_id: Any
-) -> None:
-    charger = Charger.objects.filter(identity=identity).first()
-    if charger is None:
-        raise NotFound(f"There is no charger {identity}")
-    operations.perform(
-        charger=charger, action=action, params=params, requested_by=user, command_id=command_id
-    )
 
 
 def _command_result(command_id: Any) -> CommandResult:
     command = Command.objects.select_related("charger").get(pk=command_id)
     if command.status != Command.Status.ACCEPTED:
-        raise actions.command_failure(command)
+        raise outcomes.command_failure(command)
     return CommandResult(
         charger_id=command.charger.identity,
         message_id=str(command.pk),

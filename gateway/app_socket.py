@@ -2,39 +2,43 @@
 
 import asyncio
 import logging
-import time
-from collections import deque
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import parse_qs
 
 import msgspec
+from channels.layers import get_channel_layer
 from django.conf import settings
 from django.contrib.auth.models import User
 
-from chargers.errors import DomainError, NotFound
-from chargers.events import ALL_CHARGERS, charger_group, station_group, user_group
-from chargers.models import Charger, Station
-from gateway import actions, auth, counters, logs, protocol, tracing
-from gateway.arrivals import arrival_of, situations_of
-from gateway.consumer import SocketConsumer
+from chargers.errors import DomainError
+from chargers.events import user_group, utcnow
+from chargers.words import Words
+from gateway import actions, auth, counters, languages, limits, logs, protocol, proxies, returning, tracing
+from gateway.arrivals import Situation, arrival_of, situations_of
+from gateway.consumer import AGAIN, TRY_AGAIN_LATER, SocketConsumer
 from gateway.db import in_db
-from gateway.errors import InvalidMessage, Unavailable, ValidationFailed, domain_error, failure
-from sessions import queries
-from sessions.events import ActiveSessionUpdate, SessionState
+from gateway.errors import InvalidMessage, ValidationFailed, domain_error, failure
+from gateway.held_token import HeldToken, presented
+from gateway.subscriptions import Subscriptions
+from sessions import feed
+from sessions.events import ActiveSessionUpdate
 
 logger = logging.getLogger(__name__)
 
-POLICY_VIOLATION, TRY_AGAIN_LATER = 1008, 1013
-AT_CAPACITY = "Server at capacity"
+POLICY_VIOLATION = 1008
+AT_CAPACITY, TOO_MANY_CONNECTIONS = "Server at capacity", "Too many connections"
 # Actions that one socket may have under way; one more is told to wait for an answer first.
 MAX_CONCURRENT_ACTIONS = 32
+REMEMBERED = 64  # a charger's events are told to its groups one right after the other
+LOOK_BACK_S = 60  # longer than a transaction takes, and clocks of several machines differ
 
 _REASONS = {
     auth.AUTHENTICATION_REQUIRED: "no_token",
     auth.INVALID_TOKEN: "invalid_token",
     auth.TOKEN_EXPIRED: "token_expired",
     AT_CAPACITY: "at_capacity",
+    TOO_MANY_CONNECTIONS: "too_many",
 }
 
 events_sent = {"tick": 0, "event": 0}
@@ -50,26 +54,41 @@ class AppSocket(SocketConsumer):
     role = "apps"
     user: User
     claims: auth.Claims
+    token: HeldToken
+    place: limits.Place | None = None
 
     def __init__(self) -> None:
         super().__init__()
-        self.held: list[dict[str, Any]] | None = []  # events that came before the snapshot was sent
-        self.seen: deque[str] = deque(maxlen=64)  # ids of events, for a socket in several of their groups
-        self.chosen: dict[str, tuple[str, Any]] = {}  # subscriptions: group → what the client calls it
+        self.language = languages.ENGLISH
+        self.seq = 0  # of the user's last message that was sent here
+        self.held: list[dict[str, Any]] | None = []  # events that came before the state was sent
+        self.seen: dict[str, None] = {}  # ids of the last events, for a socket in several of their groups
+        self.subscriptions = Subscriptions(self)
         self.watched: set[str] = set()  # groups of the chargers the user charges at
 
     async def connect(self) -> None:
         """Accept first, so that a browser can read why it is refused; join first, so that no event is missed."""
+        address = proxies.address_of(self.scope)
+        if limits.check_address(address):
+            counters.refused[self.role, limits.RateLimited.code] += 1
+            await self.refuse(429, limits.RateLimited.sentence, [returning.header(AGAIN)])
+            return
+        self.language = languages.of_scope(self.scope)
         await self.accept()
         try:
             self.claims = auth.claims_of(self._token())
             logs.about(user_id=self.claims.user_id)
             if len(open_sockets) + len(_arriving) >= settings.MAX_APP_SOCKETS:
                 raise auth.Refused(AT_CAPACITY)
+            self.place = limits.place_for(self.claims.user_id, address)
+            if self.place is None:
+                raise auth.Refused(TOO_MANY_CONNECTIONS)
             _arriving.add(self)
             await self.join(user_group(self.claims.user_id))
-            self.user, session, watched = await arrival_of(self.claims)
-            await self._watch(watched)
+            self.user, situation = await arrival_of(self.claims)
+            await self._watch(situation.watched)
+            missed = await self._missed(situation.seq)
+            self.token = HeldToken(self.claims, warn=self._warn, expire=self._expire)
             open_sockets.add(self)
             counters.accepted[self.role] += 1
         except auth.Refused as refusal:
@@ -80,39 +99,61 @@ class AppSocket(SocketConsumer):
             counters.refused[self.role, "unavailable"] += 1
             if domain_error(error) is None:
                 raise
-            await self.close(TRY_AGAIN_LATER, "Try again later")
+            await self.close(TRY_AGAIN_LATER, AGAIN)
             return
         finally:
             _arriving.discard(self)
-        delay = max(0.0, self.claims.expires - time.time())
-        self.expiry = asyncio.get_running_loop().call_later(delay, self._expire)
-        await self.send_text(protocol.encode(protocol.Connected(userId=self.user.pk)))
-        state = ActiveSessionUpdate(has_active_session=session is not None, data=session)
-        await self.send_text(protocol.encode(state))
-        await self.forward_held()
+        await self._begin(situation, missed)
+        self.token.begin_to_warn()
 
-    async def show(self, session: SessionState | None, watched: list[str]) -> None:
-        """The state as it is, to a socket that `hold`s back events: it may have missed some."""
-        await self._watch(watched)
-        state = ActiveSessionUpdate(has_active_session=session is not None, data=session)
-        await self.send_text(protocol.encode(state))
-        await self.forward_held()
+    async def _missed(self, newest: int) -> list[feed.Missed] | None:
+        """What was told since the `last_seq` the client gives, sets `seq` to it; None where that is not known."""
+        wanted = self._query("last_seq")
+        if wanted is None:
+            self.seq = newest
+            return []
+        after = int(wanted) if wanted.isascii() and wanted.isdigit() and len(wanted) < 19 else -1
+        missed = (
+            await in_db(feed.missed, self.user.pk, after=after, until=newest)
+            if 0 <= after <= newest
+            else None
+        )
+        self.seq = newest if missed is None else after
+        return missed
 
-    def hold(self) -> bool:
-        """Keep events back until the state is sent. False if it is about to be sent anyway."""
-        if self.held is not None:
-            return False
-        self.held = []
-        return True
-
-    async def forward_held(self) -> None:
+    async def _begin(self, situation: Situation, missed: list[feed.Missed] | None) -> None:
+        """The state first, then what was missed, then what has come meanwhile."""
+        resume: Any = None
+        if self._query("last_seq") is not None:
+            resume = "resync" if missed is None else "replayed"
+        connected = protocol.Connected(
+            userId=self.user.pk, seq=self.seq, resume=resume, reservations=situation.reservations
+        )
+        await self.send_text(protocol.encode(connected))
+        await self._show(situation, resync=missed is None)
+        for _, message in missed or []:
+            await self._forward(message)
         while self.held:
-            await self._forward(self.held.pop(0))
+            await self._take(self.held.pop(0))
         self.held = None
 
+    async def _show(self, situation: Situation, *, resync: bool = False) -> None:
+        if resync:
+            word = protocol.Resync(seq=self.seq, reservations=situation.reservations)
+            await self.send_text(protocol.encode(word))
+        session = situation.session
+        state = ActiveSessionUpdate(seq=self.seq, has_active_session=session is not None, data=session)
+        await self.send_text(protocol.encode(languages.translated(state, self.language)))
+
     def _token(self) -> str | None:
-        query = parse_qs(self.scope.get("query_string", b"").decode("latin-1"))
-        return (query.get("token") or [None])[0] or auth.bearer(self.scope["headers"])
+        return self._query("token") or auth.bearer(self.scope["headers"])
+
+    def _query(self, name: str) -> str | None:
+        query = parse_qs(self.scope.get("query_string", b"").decode("latin-1"), keep_blank_values=True)
+        return query[name][0] if name in query else None
+
+    def _warn(self, expires_at: datetime) -> None:
+        self.keep(self.send_text(protocol.encode(protocol.TokenExpiring(expires_at=expires_at))))
 
     def _expire(self) -> None:
         self.keep(self.revoke(auth.TOKEN_EXPIRED))
@@ -121,30 +162,48 @@ class AppSocket(SocketConsumer):
         """The token no longer counts: no further event, and goodbye."""
         await self.close(POLICY_VIOLATION, reason)
 
+    async def close(self, code: int, reason: str = "") -> None:
+        """Who is to come back is told when, and with which `last_seq`."""
+        wait_s = returning.wait_s(reason, crowd=len(open_sockets))
+        if wait_s is not None:
+            last_seq = self.seq if self in open_sockets else None
+            word = protocol.Closing(code=code, reason=reason, retry_after=wait_s, last_seq=last_seq)
+            await self.send_text(protocol.encode(word))
+        await super().close(code, reason)
+
     async def disconnect(self, code: int) -> None:
         if self in open_sockets:
             open_sockets.discard(self)
-            self.expiry.cancel()
+            self.token.let_go()
+        if self.place is not None:
+            self.place.give_back()
 
     # --- messages in ---
 
     async def receive(self, text: str | None, data: bytes | None) -> None:
         if self not in open_sockets:
             return  # closed already; what was still on its way is not served
+        wait_s = limits.check_message(self.user)
         try:
             request = self._request(text)
         except DomainError as error:
             actions.tally.add(None, counters.OTHER, error.code)
-            message = error.detail or error.sentence
+            message = error.detail or languages.sentence(error.sentence, self.language)
             await self.send_text(protocol.encode(protocol.ErrorMessage(message=message, code=error.code)))
+            await asyncio.sleep(wait_s)
             return
-        if request.action in _INLINE:
+        if wait_s:
+            actions.tally.add(None, request.action, limits.RateLimited.code)
+            await self._respond(request, failure(limits.RateLimited(wait_s), self.language))
+        elif request.action in _INLINE:
             await self._answer(request)
         elif len(self.tasks) >= MAX_CONCURRENT_ACTIONS:
             actions.tally.add(None, request.action, TooMany.code)
-            await self._respond(request, failure(TooMany()))
+            await self._respond(request, failure(TooMany(), self.language))
         else:  # a slow charger must not hold up the next message
             self.keep(self._answer_beside(request))
+        if wait_s:  # who goes on all the same is read more slowly
+            await asyncio.sleep(wait_s)
 
     def _request(self, text: str | None) -> protocol.Request:
         if text is None:
@@ -165,102 +224,124 @@ class AppSocket(SocketConsumer):
         await self._answer(request)
 
     async def _answer(self, request: protocol.Request) -> None:
+        if request.action != "subscribe":
+            await self._answer_now(request)
+            return
+        async with self.subscriptions.changing:
+            waiting = self.subscriptions.waiting = []  # events come after the state that is answered
+            try:
+                await self._answer_now(request)
+                while waiting:
+                    await self._take(waiting.pop(0))
+            finally:
+                self.subscriptions.waiting = None
+
+    async def _answer_now(self, request: protocol.Request) -> None:
         try:
             if request.action in actions.SUBSCRIPTIONS:
-                data: Any = await actions.watched(request.action, self._subscribe(request))
+                limits.check_action(self.user, request.action)
+                own = self._refresh_token if request.action == "refresh_token" else self._subscribe
+                data: Any = await actions.watched(request.action, own(request))
             else:
                 data = await actions.perform(self.user, request.action, request.data)
         except Exception as error:
             ours = domain_error(error)
             if ours is None:
                 logger.exception("action %s failed", request.action[:40])
-            data = failure(ours or DomainError())
+            data = failure(ours or DomainError(), self.language)
         await self._respond(request, data)
 
     async def _respond(self, request: protocol.Request, data: Any) -> None:
+        data = languages.translated(data, self.language)
         await self.send_text(protocol.response(request.action, data, request.request_id))
 
-    async def _subscribe(self, request: protocol.Request) -> protocol.Subscribed:
+    async def _refresh_token(self, request: protocol.Request) -> protocol.TokenRefreshed:
+        self.claims = await presented(request.data, self.user)
+        self.token.hold(self.claims)
+        return protocol.TokenRefreshed(expires_at=self.token.expires_at)
+
+    async def _subscribe(self, request: protocol.Request) -> protocol.Unsubscribed:
         try:
             wish: Any = protocol.decode_data(request.action, request.data)
         except msgspec.DecodeError as error:
-            raise ValidationFailed(f"The data of {request.action} is not valid", detail=str(error)) from error
-        groups = await in_db(_groups_of, wish)
-        for group, label in groups.items():
-            if request.action == "subscribe":
-                await self.join(group)
-                self.chosen[group] = label
-            else:
-                self.chosen.pop(group, None)
-                if group not in self.watched:
-                    await self.leave(group)
-        return protocol.Subscribed(subscribed=_summary(self.chosen.values()))
+            sentence = Words("The data of %(action)s is not valid", action=request.action)
+            raise ValidationFailed(sentence, detail=str(error)) from error
+        if request.action == "subscribe":
+            return await self.subscriptions.add(wish)
+        return await self.subscriptions.remove(wish, needed=self.watched)
 
     # --- messages from the layer ---
 
     async def event(self, message: dict[str, Any]) -> None:
-        """An event, encoded already. A socket in several of its groups forwards it once."""
-        if message["id"] in self.seen:
-            return
-        self.seen.append(message["id"])
-        if self.held is not None:  # the snapshot goes first
+        """An event, encoded already."""
+        if self.held is not None:  # the state goes first
             self.held.append(message)
+        elif self.subscriptions.waiting is not None and "seq" not in message:
+            self.subscriptions.waiting.append(message)
         else:
+            await self._take(message)
+
+    async def _take(self, message: dict[str, Any]) -> None:
+        """Forward it once and in its place: by its number, or, of a socket in several of its groups, by its id."""
+        if "seq" in message:
+            if message["seq"] > self.seq + 1:
+                await self._catch_up(message["seq"] - 1)
+            if message["seq"] == self.seq + 1:
+                await self._forward(message)
+        elif self.subscriptions.wants(message) and message["id"] not in self.seen:
+            self.seen[message["id"]] = None
+            if len(self.seen) > REMEMBERED:
+                del self.seen[next(iter(self.seen))]
             await self._forward(message)
+
+    async def _catch_up(self, until: int) -> None:
+        """Forward what the bus did not bring, up to that number; too much of it, and the state is shown instead."""
+        missed = await in_db(feed.missed, self.user.pk, after=self.seq, until=until)
+        for _, message in missed or []:
+            await self._forward(message)
+        if missed is None:
+            situation = (await in_db(situations_of, [self.user.pk]))[self.user.pk]
+            self.seq = situation.seq
+            await self._watch(situation.watched)
+            await self._show(situation, resync=True)
+
+    async def feed_behind(self, message: dict[str, Any]) -> None:
+        """There are messages the bus has not brought."""
+        if self.held is None and message["seq"] > self.seq:
+            await self._catch_up(message["seq"])
 
     async def _forward(self, message: dict[str, Any]) -> None:
         if "watch" in message:
             await self._watch(message["watch"])
-        events_sent["tick" if "tick" in message else "event"] += 1
-        if tracing.live and "traceparent" in message:
-            await tracing.live.event(message, self.send_text(message["body"]))
+        body = message["body"]
+        if "words" in message and self.language != languages.ENGLISH:
+            body = languages.retold(body, message["words"], self.language)
+        if "tick" in message:  # numberless: who missed it gets the next
+            events_sent["tick"] += 1
+            body = f'{body[:-1]},"seq":{self.seq}}}'
         else:
-            await self.send_text(message["body"])
+            events_sent["event"] += 1
+            self.seq = message.get("seq", self.seq)
+        if tracing.live and "traceparent" in message:
+            await tracing.live.event(message, self.send_text(body))
+        else:
+            await self.send_text(body)
 
     async def _watch(self, groups: list[str]) -> None:
         """Hear of the chargers the user charges at, without asking for it and only while it lasts."""
         before, self.watched = self.watched, set(groups)
         for group in self.watched:
             await self.join(group)
-        for group in before - self.watched - self.chosen.keys():
+        for group in before - self.watched - self.subscriptions.chosen.keys():
             await self.leave(group)
 
 
-class TooMany(Unavailable):
-    code = "rate_limited"
-    sentence = "Too many actions at once; wait for an answer"
+class TooMany(limits.RateLimited):
+    def __init__(self) -> None:
+        super().__init__(1.0, Words("Too many actions at once; wait for an answer"))
 
 
 _INLINE = {"ping"}
-
-
-def _groups_of(wish: protocol.Subscribe) -> dict[str, tuple[str, Any]]:
-    """Group name → what the client calls it. Raises NotFound for what does not exist."""
-    groups: dict[str, tuple[str, Any]] = {}
-    if wish.all:
-        groups[ALL_CHARGERS] = ("all", True)
-    accepted = Charger.objects.filter(registration=Charger.Registration.ACCEPTED)
-    known = dict(accepted.filter(identity__in=wish.charger_ids).values_list("identity", "pk"))
-    for identity in wish.charger_ids:
-        if identity not in known:
-            raise NotFound(f"There is no charger {identity}")
-        groups[charger_group(known[identity])] = ("charger_ids", identity)
-    stations = set(Station.objects.filter(pk__in=wish.station_ids).values_list("pk", flat=True))
-    for station_id in wish.station_ids:
-        if station_id not in stations:
-            raise NotFound(f"There is no station {station_id}")
-        groups[station_group(station_id)] = ("station_ids", station_id)
-    return groups
-
-
-def _summary(labels: Any) -> dict[str, Any]:
-    summary: dict[str, Any] = {"all": False, "charger_ids": [], "station_ids": []}
-    for kind, value in labels:
-        if kind == "all":
-            summary["all"] = True
-        else:
-            summary[kind].append(value)
-    return summary
 
 
 async def close_revoked() -> None:
@@ -275,21 +356,23 @@ async def close_revoked() -> None:
                 socket.keep(socket.revoke(auth.INVALID_TOKEN))
 
 
-async def resync(since: datetime) -> None:
-    """Events since then may not have been heard: who charges, or did since, gets the state as it is (E46)."""
-    sockets = list(open_sockets)
-    for start in range(0, len(sockets), 200):
-        some = {socket for socket in sockets[start : start + 200] if socket.hold()}
-        situations: dict[int, tuple[SessionState | None, list[str]]] = {}
-        try:
-            situations = await in_db(_news, {socket.user.pk for socket in some}, since)
-        finally:
-            for socket in some:
-                if socket.user.pk in situations:
-                    socket.keep(socket.show(*situations[socket.user.pk]))
-                else:
-                    socket.keep(socket.forward_held())
+async def close_stuck() -> None:
+    """Close the sockets whose clients do not read; they come back with `last_seq`."""
+    for socket in list(open_sockets):
+        if socket.is_open and socket.is_stuck():
+            socket.keep(socket.queue_overflow({}))
 
 
-def _news(user_ids: set[int], since: datetime) -> dict[int, tuple[SessionState | None, list[str]]]:
-    return situations_of(queries.users_with_news(user_ids, since))
+async def look_for_missed() -> None:
+    """A message can get lost on the bus without a word, or with the process that was about to send it."""
+    await catch_up(utcnow() - timedelta(seconds=LOOK_BACK_S))
+
+
+async def catch_up(since: datetime) -> None:
+    """Let the sockets look for what was told since then and the bus did not bring (E46)."""
+    sockets = [socket for socket in open_sockets if socket.held is None]
+    newest = await in_db(feed.newest_since, since) if sockets else {}
+    layer: Any = get_channel_layer()
+    for socket in sockets:
+        if (seq := newest.get(socket.user.pk, 0)) > socket.seq:
+            await layer.send(socket.channel_name, {"type": "feed.behind", "seq": seq})

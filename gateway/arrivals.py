@@ -5,6 +5,7 @@ There is no timer: while some are being looked up the next gather, so that a lon
 
 import asyncio
 from collections.abc import Collection
+from typing import NamedTuple
 
 from django.contrib.auth.models import User
 
@@ -12,14 +13,23 @@ from chargers.events import charger_group
 from gateway import auth
 from gateway.auth import Claims, Refused
 from gateway.db import in_db
-from sessions import queries
-from sessions.events import SessionState
+from sessions import driver_reservations, feed, queries
+from sessions.events import ReservationState, SessionState
 
 MAX_BATCH = 200
 
-# The user's session, and the groups of the chargers to watch.
-Situation = tuple[SessionState | None, list[str]]
-Arrival = tuple[User, SessionState | None, list[str]]
+
+class Situation(NamedTuple):
+    """How things are for a user: the session, the open reservations, the groups of the chargers to watch, and the
+    number of the newest message. Whatever was told up to it is in the state."""
+
+    session: SessionState | None
+    reservations: list[ReservationState]
+    watched: list[str]
+    seq: int
+
+
+Arrival = tuple[User, Situation]
 
 
 async def arrival_of(claims: Claims) -> Arrival:
@@ -28,9 +38,13 @@ async def arrival_of(claims: Claims) -> Arrival:
 
 
 def situations_of(user_ids: Collection[int]) -> dict[int, Situation]:
+    newest = feed.newest(user_ids)  # first: what is told from now on comes after the state
     found = queries.situations_of(user_ids)
+    reserved = driver_reservations.open_states_of(*user_ids)
     return {
-        user_id: (state, [charger_group(each) for each in charger_ids])
+        user_id: Situation(
+            state, reserved[user_id], [charger_group(each) for each in charger_ids], newest.get(user_id, 0)
+        )
         for user_id, (state, charger_ids) in found.items()
     }
 
@@ -38,7 +52,7 @@ def situations_of(user_ids: Collection[int]) -> dict[int, Situation]:
 def _arrivals(claims: list[Claims]) -> dict[Claims, Arrival]:
     users = auth.users_for(claims)
     situations = situations_of({user.pk for user in users.values()})
-    return {claim: (user, *situations[user.pk]) for claim, user in users.items()}
+    return {claim: (user, situations[user.pk]) for claim, user in users.items()}
 
 
 class _Lookup:

@@ -12,7 +12,8 @@ from django.utils.safestring import SafeString, mark_safe
 from django.views.decorators.http import require_safe
 
 from gateway import auth, protocol
-from gateway.app_socket import AT_CAPACITY, POLICY_VIOLATION
+from gateway.app_socket import AT_CAPACITY, POLICY_VIOLATION, TOO_MANY_CONNECTIONS
+from gateway.consumer import AGAIN
 from gateway.errors import HTTP_STATUS
 from gateway.openapi import REF, Schema, components_of
 
@@ -23,18 +24,38 @@ CLOSES: list[tuple[int, str, str]] = [
     (
         POLICY_VIOLATION,
         auth.INVALID_TOKEN,
-        "The token is not one of ours, or its user was disabled or has a new password. Log in again.",
+        "The token is not one of ours, or its user has logged out, was disabled or has a new password. Log in again.",
     ),
     (
         POLICY_VIOLATION,
         auth.TOKEN_EXPIRED,
-        "Its time is over, at the start or while connected. Refresh it and reconnect.",
+        "Its time is over, at the start or while connected. Refresh it and reconnect; better, show a fresh one by "
+        "`refresh_token` when `token_expiring` comes.",
     ),
-    (POLICY_VIOLATION, AT_CAPACITY, "This process has all the sockets it may have. Try again later."),
+    (
+        POLICY_VIOLATION,
+        AT_CAPACITY,
+        "This process has all the sockets it may have. `closing` came before, with the seconds to wait.",
+    ),
+    (
+        POLICY_VIOLATION,
+        TOO_MANY_CONNECTIONS,
+        "The user, or the address, has as many sockets as it may have. Close another; `closing` came before.",
+    ),
     (1009, "", "A frame was larger than 1 MiB."),
     (1011, "", "The socket did not answer the server's pings, or the server has a fault. Reconnect."),
-    (1012, "", "The server is being restarted. Reconnect after a short, random wait."),
-    (1013, "Too slow", "More waited for this client than it reads. Reconnect; the state comes first."),
+    (
+        1012,
+        "Service restart",
+        "The server is being restarted. `closing` came before: reconnect in `retry_after` seconds with its `last_seq`.",
+    ),
+    (1013, "Too slow", "More waited for this client than it reads. Reconnect with `last_seq`."),
+    (
+        1013,
+        AGAIN,
+        "The database is away. `closing` came before, with the seconds to wait. Without a socket: HTTP 503, or 429 for "
+        "an address that dials too often, both with `Retry-After`.",
+    ),
 ]
 
 ERROR_MEANINGS = {
@@ -58,21 +79,29 @@ ERROR_MEANINGS = {
     "connector_unavailable": "Out of service, reserved, or under maintenance.",
     "connector_busy": "Somebody else charges there.",
     "active_session_exists": "The user has a session already.",
+    "reservation_exists": "The user has a reservation already.",
+    "reservation_not_supported": "The charger takes no reservations.",
+    "too_many_watches": "The user waits for as many chargers as one may.",
     "no_active_session": "The user has no session to end.",
-    "session_not_ended": "Operators: the session has not ended.",
+    "session_not_ended": "REST only: the session has not ended.",
+    "no_receipt": "REST only: nothing was charged, or no price was agreed.",
+    "wrong_password": "REST only: the account's password is not right, so the account is not deleted.",
     "session_not_running": "Operators: no transaction is running in the session.",
     "nothing_to_review": "Operators: nothing about the session waits for a decision.",
     "charger_rejected": "The charger refused.",
     "charger_timeout": "The charger did not answer in time. The outcome may be unknown; events will tell.",
     "cancelled": "The user called the start off before charging began.",
-    "rate_limited": "Too many at once; wait.",
+    "rate_limited": "Too much was asked; try again in `retry_after` seconds (REST: `Retry-After`, too).",
     "unavailable": "Database or bus are away; try again.",
     "internal_error": "A fault of the server.",
 }
 
 # Data of requests as the client's guide has them, and more where an action can do more.
 REQUESTS: dict[str, list[dict[str, Any]]] = {
-    "start_charging": [{"charger_id": "CP001", "connector_id": 1}],
+    "start_charging": [
+        {"charger_id": "CP001", "connector_id": 1},
+        {"charger_id": "CP001", "connector_id": 1, "client_ref": "9b2f1c3e-start"},
+    ],
     "stop_charging": [{"charger_id": "CP001"}, {}],
     "get_charger_status": [{"charger_id": "CP001"}],
     "get_active_session": [{}],
@@ -80,8 +109,18 @@ REQUESTS: dict[str, list[dict[str, Any]]] = {
         {},
         {"status": "available", "near": {"latitude": 52.0907, "longitude": 5.1214, "radius_km": 5}},
     ],
-    "subscribe": [{"charger_ids": ["CP001"]}, {"station_ids": [1]}, {"all": True}],
-    "unsubscribe": [{"all": True}],
+    "subscribe": [
+        {"charger_ids": ["CP001"]},
+        {"station_ids": [1]},
+        {"bbox": {"south": 52.0, "west": 5.0, "north": 52.2, "east": 5.3}},
+        {"all": True},
+    ],
+    "unsubscribe": [{"all": True}, {"bbox": None}],
+    "watch": [{"charger_id": "CP001", "connector_id": 1}, {"station_id": 1}],
+    "reserve": [{"charger_id": "CP001", "connector_id": 1, "minutes": 15}],
+    "list_sessions": [{}, {"status": "completed", "limit": 10}],
+    "get_session": [{"session_id": 1, "points": 200}],
+    "refresh_token": [{"token": "eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9.…"}],
     "ping": [{}],
 }
 
@@ -114,6 +153,7 @@ SAMPLES: dict[str, Any] = {
     "id_tag": "EV0123456789ABCDEF",
     "key": "HeartbeatInterval",
     "last_seen": _TIME,
+    "last_seq": 42,
     "latitude": 52.0907,
     "longitude": 5.1214,
     "message": "Charging has begun",
@@ -126,12 +166,15 @@ SAMPLES: dict[str, Any] = {
     "output_power": 7.4,
     "power": 7.4,
     "requested_at": _TIME,
+    "seconds_left": 900,
     "session_id": 123,
+    "since": _TIME,
     "start_time": _TIME,
     "station_address": "1 Market Square, Utrecht",
     "station_id": 1,
     "station_ids": [1],
     "station_name": "Demo Station",
+    "status_at": _TIME,
     "stop_reason": "Remote",
     "stop_time": _TIME,
     "time_remaining": 1740,
@@ -147,7 +190,9 @@ SAMPLES: dict[str, Any] = {
 }
 # Where the same name means something else.
 _SAMPLES_OF: dict[str, dict[str, Any]] = {
+    "CommandUpdate": {"state": "accepted", "code": None, "message": "Plug in your car"},
     "ConnectorState": {"status": "Charging"},
+    "Closing": {"code": 1012, "reason": "Service restart"},
     "ErrorMessage": {"code": "invalid_message", "message": "Not JSON: malformed"},
     "Failure": {"message": "CP001 is not connected"},
     "SessionError": {"code": "charger_timeout", "message": "Charging did not begin in time"},
@@ -160,7 +205,13 @@ _SAMPLES_OF: dict[str, dict[str, Any]] = {
     },
     "StatusChange": {"status": "Charging", "previous_status": "Preparing"},
     "Stopped": {"status": "stopping", "message": "The charger is ending the session"},
-    "Subscribed": {"subscribed": {"all": False, "charger_ids": ["CP001"], "station_ids": []}},
+    "Subscribed": {
+        "subscribed": {"all": False, "charger_ids": ["CP001"], "station_ids": [], "bbox": None},
+        "complete": True,
+    },
+    "Unsubscribed": {"subscribed": {"all": False, "charger_ids": ["CP001"], "station_ids": [], "bbox": None}},
+    "Watching": {"charger_id": None, "connector_id": None},
+    "ReservationState": {"status": "active", "session_id": None, "message": None},
 }
 # Where the same struct tells of different events.
 _DATA_OF: dict[str, dict[str, Any]] = {
@@ -248,7 +299,15 @@ def _channel(messages: list[str]) -> Document:
                 "method": "GET",
                 "query": {
                     "type": "object",
-                    "properties": {"token": {"type": "string", "description": "An access token (JWT)."}},
+                    "properties": {
+                        "token": {"type": "string", "description": "An access token (JWT)."},
+                        "lang": {
+                            "type": "string",
+                            "enum": [code for code, _ in settings.LANGUAGES],
+                            "description": "The language of sentences for people: `error`, `title`, `message` of "
+                            "events and answers. Codes and details are the same in all.",
+                        },
+                    },
                 },
                 "headers": {
                     "type": "object",
@@ -256,7 +315,11 @@ def _channel(messages: list[str]) -> Document:
                         "Authorization": {
                             "type": "string",
                             "description": "`Bearer …`, in the place of `token`.",
-                        }
+                        },
+                        "Accept-Language": {
+                            "type": "string",
+                            "description": "As browsers send it, in the place of `lang`.",
+                        },
                     },
                 },
             }

@@ -6,6 +6,7 @@ import time
 from collections.abc import Collection
 from functools import lru_cache
 from typing import Any, NamedTuple
+from uuid import UUID
 
 from django.conf import settings
 from django.contrib.auth import get_user_model
@@ -13,8 +14,11 @@ from django.contrib.auth.backends import ModelBackend
 from django.contrib.auth.models import AbstractBaseUser, User
 from rest_framework_simplejwt.exceptions import ExpiredTokenError, TokenError
 from rest_framework_simplejwt.settings import api_settings
-from rest_framework_simplejwt.tokens import AccessToken, RefreshToken
+from rest_framework_simplejwt.tokens import AccessToken, Token
 from rest_framework_simplejwt.utils import get_md5_hash_password
+
+from gateway import lockout, logins, proxies
+from gateway.models import LogIn
 
 AUTHENTICATION_REQUIRED = "Authentication required"
 INVALID_TOKEN = "Invalid authentication token"  # noqa: S105  (a sentence)
@@ -23,11 +27,19 @@ TOKEN_EXPIRED = "Token expired"  # noqa: S105
 
 class AccountBackend(ModelBackend):
     """Django's accounts. Outside the demo a password that is the user's own name is refused, so that demo
-    accounts which found their way into a real database open nothing."""
+    accounts which found their way into a real database open nothing. Who fails often has to wait: RateLimited."""
 
     def authenticate(
         self, request: Any, username: str | None = None, password: str | None = None, **kwargs: Any
     ) -> Any:
+        if request is None or username is None:  # nobody at a door
+            return self._user(request, username, password, **kwargs)
+        with lockout.attempt(username, proxies.address_in(request)) as attempt:
+            user = self._user(request, username, password, **kwargs)
+            attempt.has_failed = user is None
+        return user
+
+    def _user(self, request: Any, username: str | None, password: str | None, **kwargs: Any) -> Any:
         if not settings.DEMO and username and password == username:
             return None
         return super().authenticate(request, username=username, password=password, **kwargs)
@@ -38,11 +50,13 @@ class Refused(Exception):
 
 
 class Claims(NamedTuple):
-    """What a token says: whose it is, until when (Unix seconds), and the password it was issued under."""
+    """What a token says: whose it is, until when (Unix seconds), the password it was issued under, and the log-in it
+    came of (None: it was made outside of any)."""
 
     user_id: int
     expires: float
     password_hash: str
+    login_id: UUID | None = None
 
 
 def claims_of(token: str | None) -> Claims:
@@ -59,13 +73,21 @@ def claims_of(token: str | None) -> Claims:
 def _verified(token: str) -> Claims:
     """Remembered, since a phone dials again with the token it has: after an outage all of them, at once."""
     try:
-        access = AccessToken(token)  # type: ignore[arg-type]
-        user_id = int(access[api_settings.USER_ID_CLAIM])
+        return claims_in(AccessToken(token))  # type: ignore[arg-type]
     except ExpiredTokenError as error:
         raise Refused(TOKEN_EXPIRED) from error
     except (TokenError, KeyError, TypeError, ValueError) as error:
         raise Refused(INVALID_TOKEN) from error
-    return Claims(user_id, float(access["exp"]), access.get(api_settings.REVOKE_TOKEN_CLAIM, ""))
+
+
+def claims_in(token: Token) -> Claims:
+    """Raises KeyError or ValueError for a token that is none of ours."""
+    return Claims(
+        int(token[api_settings.USER_ID_CLAIM]),
+        float(token["exp"]),
+        token.get(api_settings.REVOKE_TOKEN_CLAIM, ""),
+        logins.id_of(token),
+    )
 
 
 def user_for(claims: Claims) -> User:
@@ -76,30 +98,36 @@ def user_for(claims: Claims) -> User:
 
 
 def users_for(claims: Collection[Claims]) -> dict[Claims, User]:
-    """The tokens' users: those that exist, are active, and have the password of then."""
-    users = get_user_model().objects.in_bulk({claim.user_id for claim in claims})
-    return {
-        claim: user
-        for claim in claims
-        if (user := users.get(claim.user_id)) is not None
-        and user.is_active
-        and get_md5_hash_password(user.password) == claim.password_hash
-    }
+    """The tokens' users: those that exist, are active, have the password of then, and are logged in still."""
+    log_ins = LogIn.objects.filter(ended_at=None).select_related("user")
+    by_login = log_ins.in_bulk({claim.login_id for claim in claims if claim.login_id})
+    by_id = get_user_model().objects.in_bulk({claim.user_id for claim in claims if not claim.login_id})
+    found = {}
+    for claim in claims:
+        login = by_login.get(claim.login_id) if claim.login_id else None
+        user = login.user if login else None if claim.login_id else by_id.get(claim.user_id)
+        if user and user.is_active and get_md5_hash_password(user.password) == claim.password_hash:
+            found[claim] = user
+    return found
 
 
 def revoked_among(claims: list[Claims]) -> set[Claims]:
-    """Those that no longer count: the user is disabled or deleted, or has another password since."""
-    ids = {claim.user_id for claim in claims}
-    passwords = dict(
-        get_user_model().objects.filter(pk__in=ids, is_active=True).values_list("pk", "password")
+    """Those that no longer count: the user is disabled or deleted, has another password since, or has logged out."""
+    log_ins = LogIn.objects.filter(
+        pk__in={claim.login_id for claim in claims if claim.login_id}, ended_at=None, user__is_active=True
     )
-    valid = {pk: get_md5_hash_password(password) for pk, password in passwords.items()}
-    return {claim for claim in claims if valid.get(claim.user_id) != claim.password_hash}
+    users = get_user_model().objects.filter(
+        pk__in={claim.user_id for claim in claims if not claim.login_id}, is_active=True
+    )
+    passwords = dict[Any, str](log_ins.values_list("pk", "user__password"))
+    passwords.update(users.values_list("pk", "password"))
+    valid = {key: get_md5_hash_password(password) for key, password in passwords.items()}
+    return {claim for claim in claims if valid.get(claim.login_id or claim.user_id) != claim.password_hash}
 
 
 def tokens_for(user: AbstractBaseUser) -> tuple[str, str]:
-    """A fresh (access, refresh) pair."""
-    refresh = RefreshToken.for_user(user)
+    """A fresh (access, refresh) pair: a log-in of its own."""
+    refresh = logins.begin(user)
     return str(refresh.access_token), str(refresh)
 
 

@@ -13,7 +13,7 @@ from typing import Any
 from django.conf import settings
 
 from chargers import bus
-from gateway import app_socket, lag, tracing
+from gateway import app_socket, lag, lockout, logins, tracing
 from gateway.app_socket import close_revoked
 from gateway.db import close_pool
 from gateway.leader import Leader
@@ -31,6 +31,7 @@ logger = logging.getLogger(__name__)
 FLUSH_TIMEOUT_S = 2
 LEASE_ROUNDS = 4  # missed by the process that sweeps, before another does
 REVOCATION_INTERVAL_S = 3  # a disabled user hears nothing more within 5 s
+STUCK_INTERVAL_S, MISSED_INTERVAL_S = 5, 10
 
 App = Callable[[Any, Any, Any], Awaitable[None]]
 
@@ -41,7 +42,7 @@ class Background:
     def __init__(self) -> None:
         tracing.start()
         self.loop = asyncio.get_running_loop()
-        self.resync = Resync(charger_socket.resync, app_socket.resync)
+        self.resync = Resync(charger_socket.resync, app_socket.catch_up)
         self.detach_bus = bus.attach(self.resync.lost)
         self.leader = Leader(max_silence_s=LEASE_ROUNDS * settings.SWEEP_INTERVAL_S)
         self.tasks = [
@@ -49,6 +50,8 @@ class Background:
             asyncio.create_task(_every(settings.SWEEP_INTERVAL_S, sign_certificates)),
             asyncio.create_task(_every(settings.PRESENCE_INTERVAL_S, confirm_presence)),
             asyncio.create_task(_every(REVOCATION_INTERVAL_S, close_revoked)),
+            asyncio.create_task(_every(STUCK_INTERVAL_S, app_socket.close_stuck)),
+            asyncio.create_task(_every(MISSED_INTERVAL_S, app_socket.look_for_missed)),
             asyncio.create_task(_every(1, give_sign)),
             asyncio.create_task(lag.watch()),
             asyncio.create_task(self.resync.run()),
@@ -84,6 +87,8 @@ swept_at = 0.0  # Unix time, 0 if never by this process
 def _sweep() -> None:
     global swept_at
     sweep()
+    logins.forget_expired()
+    lockout.forget_old()
     swept_at = time.time()
 
 

@@ -62,7 +62,16 @@ def time_outs_are_positive(**_: Any) -> list[CheckMessage]:
         "MAX_CHARGER_SOCKETS",
         "DRAIN_S",
         "MAX_ACTIVE_SESSIONS_PER_USER",
+        "STUCK_AFTER_S",
+        "MAX_RESERVATION_MINUTES",
+        "MAX_RESERVATIONS_PER_USER",
+        "WATCH_HOURS",
+        "MAX_WATCHES_PER_USER",
         "DB_THREADS",
+        "MAX_SOCKETS_PER_USER",
+        "MAX_SOCKETS_PER_ADDRESS",
+        "LOGIN_FAILURES",
+        "LOGIN_FAILURES_PER_ADDRESS",
     ]
     return [
         Error(f"{name} must be above 0, it is {getattr(settings, name)}.", id="evcharge.E004")

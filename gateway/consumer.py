@@ -7,6 +7,7 @@ goes straight from the socket to its handler. One further task brings what the c
 
 import asyncio
 import logging
+import time
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
@@ -14,11 +15,14 @@ from channels.consumer import AsyncConsumer, get_handler_name
 from channels.exceptions import StopConsumer
 from channels.layers import get_channel_layer
 
-from gateway import counters, logs
+from gateway import counters, logs, returning
 
 logger = logging.getLogger(__name__)
 
 Message = dict[str, Any]
+
+TRY_AGAIN_LATER, AGAIN = 1013, "Try again later"
+STUCK_S = 20
 
 live: set["SocketConsumer"] = set()
 """Every socket of this process, from its handshake to its end."""
@@ -40,6 +44,7 @@ class SocketConsumer(AsyncConsumer):
         self.groups: set[str] = set()
         self.is_open = False
         self.is_handling = True  # its handshake
+        self.busy_since = 0.0  # with one message of the layer (monotonic clock), 0 if with none
 
     async def __call__(
         self,
@@ -51,7 +56,7 @@ class SocketConsumer(AsyncConsumer):
         logs.begin()
         if turns_away:
             counters.refused[self.role, "draining"] += 1
-            await self._turn_away(receive, self.refuse(503, "Try again later", [(b"retry-after", b"1")]))
+            await self._turn_away(receive, self.refuse(503, AGAIN, [returning.header(AGAIN)]))
             return
         live.add(self)
         try:
@@ -106,7 +111,9 @@ class SocketConsumer(AsyncConsumer):
 
     async def _pump(self) -> None:
         while True:
+            self.busy_since = 0.0
             message = await self.channel_layer.receive(self.channel_name)
+            self.busy_since = time.monotonic()
             handler = getattr(self, get_handler_name(message), None)
             try:
                 if handler is None:
@@ -218,9 +225,13 @@ class SocketConsumer(AsyncConsumer):
             except Exception as error:  # as above
                 logger.warning("forgetting %s: %s", self.channel_name, error)
 
+    def is_stuck(self) -> bool:
+        """Whether its client has not taken a message for long. What waits meanwhile is bounded, and kept elsewhere."""
+        return 0 < self.busy_since < time.monotonic() - STUCK_S
+
     async def queue_overflow(self, message: Message) -> None:
         """More waited for this client than it reads: it reconnects and gets the state as it is."""
-        await self.close(1013, "Too slow")
+        await self.close(TRY_AGAIN_LATER, "Too slow")
 
 
 async def _ended(tasks: set[asyncio.Task[Any]]) -> None:

@@ -1,6 +1,7 @@
 """Errors as clients see them: one table from code to HTTP status, one shape for socket and REST."""
 
 import logging
+from math import ceil
 from typing import Any
 
 from django.core.exceptions import SuspiciousOperation
@@ -12,6 +13,8 @@ from rest_framework.response import Response
 from rest_framework.views import exception_handler
 
 from chargers.errors import DomainError
+from gateway import languages
+from gateway.limits import RateLimited
 
 logger = logging.getLogger(__name__)
 
@@ -36,8 +39,13 @@ HTTP_STATUS = {
     "connector_unavailable": 409,
     "connector_busy": 409,
     "active_session_exists": 409,
+    "reservation_exists": 409,
+    "reservation_not_supported": 409,
+    "too_many_watches": 409,
     "no_active_session": 404,
     "session_not_ended": 409,
+    "no_receipt": 409,
+    "wrong_password": 403,
     "session_not_running": 409,
     "nothing_to_review": 409,
     "charger_rejected": 409,
@@ -84,14 +92,20 @@ class Unavailable(DomainError):
     sentence = "The service is not available at the moment; try again"
 
 
-def failure(error: DomainError) -> dict[str, Any]:
-    """`{"success": false, …}` as section 2 of the protocol has it."""
-    return {
+def failure(error: DomainError, language: str = languages.ENGLISH) -> dict[str, Any]:
+    """`{"success": false, …}` as section 2 of the protocol has it; `error` in the reader's language."""
+    told = {
         "success": False,
-        "error": error.sentence,
+        "error": languages.sentence(error.sentence, language),
         "code": error.code,
-        "message": error.detail or error.sentence,
+        "message": str(error.detail or error.sentence),  # for programmers: English, and so it stays
     }
+    return {**told, "retry_after": error.retry_after} if isinstance(error, RateLimited) else told
+
+
+def waiting(error: DomainError) -> dict[str, str]:
+    """`Retry-After`, in whole seconds, where there is a time to wait for."""
+    return {"Retry-After": str(ceil(error.retry_after))} if isinstance(error, RateLimited) else {}
 
 
 _REST_CODES: list[tuple[type[Exception], str]] = [
@@ -124,21 +138,30 @@ def rest_exception_handler(error: Exception, context: dict[str, Any]) -> Respons
     What nobody expected is logged with its trace and answered without it.
     """
     if ours := domain_error(error):
-        return Response(failure(ours), status=HTTP_STATUS.get(ours.code, 500))
+        body = failure(ours, _language(context))
+        return Response(body, status=HTTP_STATUS.get(ours.code, 500), headers=waiting(ours))
     response = exception_handler(error, context)
     if response is None:
         logger.error("%s failed", type(context.get("view")).__name__, exc_info=error)
-        return Response(failure(DomainError()), status=500)
+        return Response(failure(DomainError(), _language(context)), status=500)
     code = next((code for kind, code in _REST_CODES if isinstance(error, kind)), "invalid_message")
     detail = response.data.get("detail") if isinstance(response.data, dict) else None
     sentence = str(detail) if detail else "The request is not valid"
-    body = {"success": False, "error": sentence, "code": code, "message": sentence}
+    spoken = languages.sentence(sentence, _language(context))
+    body = {"success": False, "error": spoken, "code": code, "message": sentence}
     if detail is None:
         body["message"] = "; ".join(_field_errors(response.data))
     elif reasons := response.data.get("messages"):  # simplejwt's: what is wrong with the token
         body["message"] = "; ".join(str(reason["message"]) for reason in reasons)
+    if (wait_s := response.headers.get("Retry-After")) is not None:
+        body["retry_after"] = float(wait_s)
     response.data = body
     return response
+
+
+def _language(context: dict[str, Any]) -> str:
+    request = context.get("request")
+    return languages.of_request(request) if request is not None else languages.ENGLISH
 
 
 def domain_error(error: Exception) -> DomainError | None:

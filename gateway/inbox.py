@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from typing import Any
 
 MAX_WAITING = 256
+# So many wait only for a reader that lags: of each session's ticks it then gets the newest.
+LAGGING = 8
 
 Message = dict[str, Any]
 
@@ -15,11 +17,12 @@ OVERFLOW: Message = {"type": "queue.overflow"}
 
 @dataclass
 class Counters:
-    """Since the process began. `overflowed`: queues that were full and forgot what waited; `undelivered`: messages
-    that could not be published."""
+    """Since the process began. `coalesced`: ticks that gave way to a newer one; `overflowed`: queues that were full and
+    forgot what waited; `undelivered`: messages that could not be published."""
 
     published: int = 0
     delivered: int = 0
+    coalesced: int = 0
     overflowed: int = 0
     undelivered: int = 0
 
@@ -28,7 +31,8 @@ counters = Counters()
 
 
 class Inbox:
-    """A socket's messages, for one reader. Full, it forgets them and says so: unread it would grow without limit."""
+    """A socket's messages, for one reader. A tick takes the place of the one before if that is unread. Full, it
+    forgets all and says so: unread it would grow without limit, and what counts is kept elsewhere."""
 
     __slots__ = ("groups", "messages", "waiting")
 
@@ -38,6 +42,8 @@ class Inbox:
         self.waiting: asyncio.Future[None] | None = None
 
     def put(self, message: Message) -> None:
+        if len(self.messages) >= LAGGING and "tick" in message:
+            self._forget_ticks(message["tick"])
         if len(self.messages) >= MAX_WAITING:
             self.messages.clear()
             message = OVERFLOW
@@ -46,6 +52,11 @@ class Inbox:
         counters.delivered += 1
         if self.waiting is not None and not self.waiting.done():
             self.waiting.set_result(None)
+
+    def _forget_ticks(self, tick: Any) -> None:
+        kept = [message for message in self.messages if message.get("tick") != tick]
+        counters.coalesced += len(self.messages) - len(kept)
+        self.messages = deque(kept)
 
     async def get(self) -> Message:
         while not self.messages:

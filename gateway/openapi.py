@@ -27,7 +27,7 @@ REF = "#/components/schemas/"
 def components_of(kinds: Iterable[type[msgspec.Struct]], *, sent: bool) -> dict[str, Schema]:
     """JSON schemas (draft 2020-12) by name, of these types and of all they are made of.
 
-    `sent` is for what the server sends: it leaves no field out, so there all are required.
+    `sent` is for what the server sends: it leaves no field out but for a few, so there the others are required.
     """
     kinds = list(kinds)
     _, components = msgspec.json.schema_components(kinds, ref_template=REF + "{name}")
@@ -43,7 +43,9 @@ def components_of(kinds: Iterable[type[msgspec.Struct]], *, sent: bool) -> dict[
         for field, schema in properties.items():
             properties[field] = _as_encoded(schema, kinds_of.get(field))
         if sent:
-            components[name]["required"] = list(properties)
+            components[name]["required"] = [
+                each for each in properties if (name, each) not in protocol.SOMETIMES
+            ]
     return components
 
 

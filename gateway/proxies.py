@@ -60,7 +60,15 @@ def is_trusted(address: str) -> bool:
 
 def address_of(scope: Scope) -> str:
     """The peer's address; an IPv4 address that came over an IPv6 socket as itself."""
-    host = str((scope.get("client") or ("",))[0])
+    return _plain(str((scope.get("client") or ("",))[0]))
+
+
+def address_in(request: Any) -> str:
+    """The same of an HTTP request, Django's or DRF's. What a client writes into X-Forwarded-For does not count."""
+    return _plain(request.META.get("REMOTE_ADDR") or "")
+
+
+def _plain(host: str) -> str:
     try:
         ip = ip_address(host)
     except ValueError:

@@ -1,4 +1,4 @@
-"""Tokens over REST: obtain, refresh, verify, validate."""
+"""Tokens over REST: obtain, refresh, verify, validate, log out."""
 
 from datetime import UTC, datetime
 from math import ceil
@@ -10,19 +10,20 @@ from rest_framework.exceptions import AuthenticationFailed
 from rest_framework.permissions import AllowAny
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.serializers import CharField
+from rest_framework.serializers import BooleanField, CharField, Serializer
 from rest_framework.throttling import ScopedRateThrottle
 from rest_framework.views import APIView
+from rest_framework_simplejwt.exceptions import TokenError
 from rest_framework_simplejwt.serializers import (
     TokenObtainPairSerializer,
     TokenRefreshSerializer,
     TokenVerifySerializer,
 )
 from rest_framework_simplejwt.settings import api_settings
-from rest_framework_simplejwt.tokens import RefreshToken, Token, UntypedToken
+from rest_framework_simplejwt.tokens import AccessToken, RefreshToken, Token, UntypedToken
 from rest_framework_simplejwt.views import TokenObtainPairView, TokenRefreshView, TokenVerifyView
 
-from gateway import auth, openapi
+from gateway import auth, logins, openapi, proxies
 from gateway.errors import ValidationFailed
 
 
@@ -32,7 +33,7 @@ class LoginThrottle(ScopedRateThrottle):
     def get_ident(self, request: Request) -> str:
         """The peer's address, as gateway.proxies has it: what a client writes into X-Forwarded-For does not count,
         otherwise every attempt could come from a new address."""
-        return request.META.get("REMOTE_ADDR") or ""
+        return proxies.address_in(request)
 
     def wait(self) -> float | None:
         """Whole seconds, at least one: `Retry-After` has no fractions."""
@@ -46,9 +47,7 @@ class LoginThrottle(ScopedRateThrottle):
 def check_owner(token: Token) -> None:
     """Raises AuthenticationFailed for a token whose user it opens nothing to any more."""
     try:
-        user_id = int(token[api_settings.USER_ID_CLAIM])
-        password = token.get(api_settings.REVOKE_TOKEN_CLAIM, "")
-        auth.user_for(auth.Claims(user_id, float(token["exp"]), password))
+        auth.user_for(auth.claims_in(token))
     except (KeyError, ValueError, auth.Refused) as error:
         raise AuthenticationFailed(auth.INVALID_TOKEN) from error
 
@@ -61,20 +60,34 @@ class LoginSerializer(TokenObtainPairSerializer):
         # Blanks at its ends are part of it.
         self.fields["password"] = CharField(write_only=True, trim_whitespace=False)
 
+    @classmethod
+    def get_token(cls, user: Any) -> Token:
+        return logins.begin(user)
+
 
 class RefreshSerializer(TokenRefreshSerializer):
-    """A refresh token."""
+    """A refresh token, which is exchanged for the next."""
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, str]:
-        check_owner(RefreshToken(attrs["refresh"]))
-        return super().validate(attrs)
+        refresh = RefreshToken(attrs["refresh"])
+        check_owner(refresh)
+        try:
+            renewed = logins.renew(refresh)
+        except logins.Ended as error:
+            raise AuthenticationFailed(auth.INVALID_TOKEN) from error
+        return {"access": str(renewed.access_token), "refresh": str(renewed)}
 
 
 class VerifySerializer(TokenVerifySerializer):
     """A token of either kind."""
 
     def validate(self, attrs: dict[str, Any]) -> dict[Any, Any]:
-        check_owner(UntypedToken(attrs["token"]))
+        token = UntypedToken(attrs["token"])
+        check_owner(token)
+        if token.get(api_settings.TOKEN_TYPE_CLAIM) == RefreshToken.token_type and not logins.is_current(
+            token
+        ):
+            raise AuthenticationFailed(auth.INVALID_TOKEN)
         return super().validate(attrs)
 
 
@@ -86,12 +99,6 @@ class Tokens(msgspec.Struct, kw_only=True):
 
     access: str
     refresh: str
-
-
-class AccessToken(msgspec.Struct, kw_only=True):
-    """A fresh one."""
-
-    access: str
 
 
 class Nothing(msgspec.Struct, kw_only=True):
@@ -116,7 +123,8 @@ class Login(TokenObtainPairView):
 
 
 class Refresh(TokenRefreshView):
-    """Refresh token → access token."""
+    """Refresh token → the next pair. The old one does not count any more, but for a minute in which the same client may
+    not have got the answer; coming again later it ends the log-in, and all tokens of it."""
 
     _serializer_class = "gateway.tokens.RefreshSerializer"
 
@@ -124,7 +132,7 @@ class Refresh(TokenRefreshView):
         operation_id="token_refresh",
         tags=["token"],
         auth=[],
-        responses={200: OpenApiResponse(AccessToken, "A fresh access token"), **openapi.failures(400)},
+        responses={200: OpenApiResponse(Tokens, "Fresh ones"), **openapi.failures(400)},
     )
     def post(self, request: Request, *args: Any, **kwargs: Any) -> Response:
         return super().post(request, *args, **kwargs)
@@ -191,3 +199,52 @@ class ValidateToken(APIView):
 
     def get_authenticate_header(self, request: Request) -> str:
         return 'Bearer realm="api"'  # with no authentication class DRF would answer 403
+
+
+class LogOutSerializer(Serializer):
+    """The refresh token, left out where the access token comes as Bearer; `everywhere` ends all log-ins of the user."""
+
+    refresh = CharField(required=False)
+    everywhere = BooleanField(default=False)
+
+
+class LoggedOut(msgspec.Struct, kw_only=True):
+    """How many log-ins ended; 0 if it had ended before."""
+
+    ended: int
+
+
+class LogOut(APIView):
+    """End a log-in: its refresh token, its access tokens and the sockets opened with them, these within 5 s."""
+
+    authentication_classes: list[Any] = []
+    permission_classes = [AllowAny]
+
+    @extend_schema(
+        operation_id="log_out",
+        tags=["token"],
+        auth=[],
+        request=LogOutSerializer,
+        responses={
+            200: OpenApiResponse(openapi.envelope(LoggedOut), "It has ended"),
+            **openapi.failures(400),
+        },
+    )
+    def post(self, request: Request) -> Response:
+        wish = LogOutSerializer(data=request.data)
+        wish.is_valid(raise_exception=True)
+        refresh, everywhere = wish.validated_data.get("refresh"), wish.validated_data["everywhere"]
+        header = request.headers.get("Authorization", "").encode("latin-1", errors="replace")
+        try:
+            token = (
+                RefreshToken(refresh)
+                if refresh
+                else AccessToken(auth.bearer([(b"authorization", header)]) or "")  # type: ignore[arg-type]
+            )
+            ended = logins.log_out(token, everywhere=everywhere)
+        except (TokenError, KeyError, ValueError) as error:
+            raise AuthenticationFailed(auth.INVALID_TOKEN) from error
+        return Response({"success": True, "data": {"ended": ended}})
+
+    def get_authenticate_header(self, request: Request) -> str:
+        return 'Bearer realm="api"'

@@ -4,9 +4,9 @@ from typing import Any
 
 from django.urls import URLPattern, path, re_path
 
-from gateway import api, asyncapi, console, health, metrics, openapi, tokens
+from gateway import account, api, asyncapi, console, drive, health, metrics, openapi, tokens
 from gateway.operations import commands, facts, transactions
-from gateway.resources import views
+from gateway.resources import history, views
 
 
 def either(route: str, view: Any, *, name: Any = None, **options: Any) -> list[URLPattern]:
@@ -23,10 +23,15 @@ LIST, DETAIL = {"get": "list"}, {"get": "retrieve"}
 urlpatterns = [
     path("", console.home),
     path("console/", console.console),
+    path("drive/app.webmanifest", drive.manifest),
+    path("drive/worker.js", drive.worker),
+    path("drive/", drive.page),
+    path("drive/<path:charger_id>", drive.page),
     *either("api/token/", tokens.Login),
     *either("api/token/refresh/", tokens.Refresh),
     *either("api/token/verify/", tokens.Verify),
     *either("api/auth/validate-token", tokens.ValidateToken),
+    *either("api/auth/logout/", tokens.LogOut),
     *either("api/charging/start", api.StartCharging),
     *either("api/charging/stop", api.StopCharging),
     *either("api/charging/session/active", api.ActiveSession),
@@ -59,6 +64,11 @@ urlpatterns = [
     *either("api/sessions/", views.Sessions, actions=LIST),
     *either("api/sessions/<int:pk>/", views.Sessions, actions=DETAIL),
     *either("api/sessions/<int:pk>/meter-values/", views.MeterValues),
+    *either("api/sessions/<int:pk>/chart/", history.Chart),
+    *either("api/sessions/<int:pk>/receipt/", history.SessionReceipt),
+    *either("api/sessions/<int:pk>/receipt.pdf", history.SessionReceiptPdf),
+    *either("api/account/", account.Account),
+    *either("api/account/export/", account.Export),
     *either("api/commands/", commands.Commands, actions=LIST),
     *either("api/commands/<uuid:pk>/", commands.Commands, actions=DETAIL, name="command"),
     path("api/schema/", openapi.OpenApiDocument.as_view(), name="schema"),

@@ -23,7 +23,8 @@ def price_for(charger: Charger) -> Price | None:
     tariff = tariffs.order_by("is_default", "pk").first()
     if tariff is None:
         return None
-    return Price(tariff.currency, tariff.price_per_kwh, tariff.price_per_minute, tariff.price_per_session)
+    prices = (tariff.price_per_kwh, tariff.price_per_minute, tariff.price_per_session)
+    return Price(tariff.currency, *prices, tariff.tax_percent)
 
 
 def limit() -> Limit:

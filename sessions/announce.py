@@ -1,6 +1,7 @@
 """Tells the driver what became of a session. Called inside the transaction that made it so; sent on commit."""
 
-from chargers.events import Notification, charger_group, publish, user_group
+from chargers.events import Notification, UserEvent, charger_group
+from chargers.words import Words
 from sessions.events import (
     ActiveSessionUpdate,
     SessionCompleted,
@@ -12,13 +13,15 @@ from sessions.events import (
     SessionStopped,
     SessionStoppedUpdate,
 )
+from sessions.feed import tell
 from sessions.models import ChargingSession
 from sessions.queries import duration_s, open_sessions_of, state_of
-from sessions.readings import duration_display, kwh
+from sessions.readings import kwh
 
 
-def _to(session: ChargingSession) -> list[str]:
-    return [user_group(session.user_id)] if session.user_id else []
+def _tell(session: ChargingSession, event: UserEvent) -> None:
+    if session.user_id:
+        tell(session.user_id, event)
 
 
 def state(session: ChargingSession) -> None:
@@ -30,16 +33,17 @@ def state(session: ChargingSession) -> None:
         return
     open_ones = list(open_sessions_of(session.user_id))
     active = session if session.is_open else next(iter(open_ones), None)
-    publish(
+    tell(
+        session.user_id,
         ActiveSessionUpdate(has_active_session=active is not None, data=state_of(active) if active else None),
-        to=_to(session),
         watch=[charger_group(each.charger_id) for each in open_ones],
     )
 
 
 def started(session: ChargingSession) -> None:
     assert session.started_at is not None  # a transaction has begun
-    publish(
+    _tell(
+        session,
         SessionStartedUpdate(
             session_id=session.pk,
             transaction_id=session.transaction_id,
@@ -51,16 +55,17 @@ def started(session: ChargingSession) -> None:
                 start_time=session.started_at,
             ),
         ),
-        to=_to(session),
     )
-    _notify(session, "Charging started", f"Charging has started at {session.charger.identity}.")
+    message = Words("Charging has started at %(charger)s.", charger=session.charger.identity)
+    _notify(session, Words("Charging started"), message)
 
 
 def ended(session: ChargingSession, *, late: bool) -> None:
     """Stopped and completed, with the totals. `late`: it is news from the past, so no notification."""
     assert session.stopped_at is not None
     connector_id = session.connector.number if session.connector else None
-    publish(
+    _tell(
+        session,
         SessionStoppedUpdate(
             session_id=session.pk,
             transaction_id=session.transaction_id,
@@ -74,23 +79,33 @@ def ended(session: ChargingSession, *, late: bool) -> None:
                 stop_reason=session.stop_reason or None,
             ),
         ),
-        to=_to(session),
     )
     completed(session)
     if not late:
-        seconds = duration_s(session)
-        time = duration_display(seconds) if seconds >= 60 else "under a minute"
-        energy = f"{kwh(session.energy_wh):.2f} kWh" if session.energy_wh is not None else "unknown energy"
-        _notify(
-            session,
-            "Charging stopped",
-            f"{energy} in {time} at {session.charger.identity}.",
-        )
+        values = {
+            "energy": _energy(session),
+            "time": _time(duration_s(session)),
+            "charger": session.charger.identity,
+        }
+        _notify(session, Words("Charging stopped"), Words("%(energy)s in %(time)s at %(charger)s.", **values))
+
+
+def _energy(session: ChargingSession) -> Words:
+    energy = kwh(session.energy_wh)
+    return Words("unknown energy") if energy is None else Words("%(energy)s kWh", energy=energy)
+
+
+def _time(seconds: int) -> Words:
+    hours, minutes = divmod(seconds // 60, 60)
+    if hours:
+        return Words("%(hours)shr %(minutes)smin", hours=hours, minutes=minutes)
+    return Words("%(minutes)s min", minutes=minutes) if minutes else Words("under a minute")
 
 
 def completed(session: ChargingSession) -> None:
     """The final totals; again where they changed."""
-    publish(
+    _tell(
+        session,
         SessionCompletedUpdate(
             session_id=session.pk,
             transaction_id=session.transaction_id,
@@ -108,22 +123,21 @@ def completed(session: ChargingSession) -> None:
                 cost_currency=session.currency or None,
             ),
         ),
-        to=_to(session),
     )
 
 
 def failed(session: ChargingSession) -> None:
-    publish(
+    _tell(
+        session,
         SessionErrorUpdate(
             session_id=session.pk,
             transaction_id=session.transaction_id,
-            data=SessionError(code=session.error_code, message=session.error_message),
+            data=SessionError(code=session.error_code, message=Words(session.error_message)),
         ),
-        to=_to(session),
     )
-    _notify(session, "Charging did not start", session.error_message)
+    _notify(session, Words("Charging did not start"), Words(session.error_message))
 
 
-def _notify(session: ChargingSession, title: str, message: str) -> None:
+def _notify(session: ChargingSession, title: Words, message: Words) -> None:
     data = {"session_id": session.pk, "charger_id": session.charger.identity}
-    publish(Notification(title=title, message=message, data=data), to=_to(session))
+    _tell(session, Notification(title=title, message=message, data=data))

@@ -35,6 +35,36 @@ class SessionNotRunning(DomainError):
     sentence = "No transaction is running in this session"
 
 
+class TooManyWatches(DomainError):
+    code = "too_many_watches"
+    sentence = "You are waiting for as many chargers as you may"
+
+
+class ReservationExists(DomainError):
+    code = "reservation_exists"
+    sentence = "You have a reservation already"
+
+
+class ReservationNotSupported(DomainError):
+    code = "reservation_not_supported"
+    sentence = "This charger takes no reservations"
+
+
 class NothingToReview(DomainError):
     code = "nothing_to_review"
     sentence = "Nothing about this session waits for a decision"
+
+
+class NoReceipt(DomainError):
+    code = "no_receipt"
+    sentence = "There is no receipt: nothing was charged, or no price was agreed"
+
+
+class OperatorAccount(DomainError):
+    code = "forbidden"
+    sentence = "An operator's account is not deleted but disabled: what it decided stays under its name"
+
+
+class AccountClosed(DomainError):
+    code = "forbidden"
+    sentence = "This account is closed"

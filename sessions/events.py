@@ -6,7 +6,7 @@ from typing import Literal
 
 import msgspec
 
-from chargers.events import Event
+from chargers.events import UserEvent
 
 
 class SessionState(msgspec.Struct, kw_only=True, frozen=True):
@@ -42,7 +42,7 @@ class SessionState(msgspec.Struct, kw_only=True, frozen=True):
     stale: bool
 
 
-class ActiveSessionUpdate(Event, kw_only=True, frozen=True, tag="active_session_update"):
+class ActiveSessionUpdate(UserEvent, kw_only=True, frozen=True, tag="active_session_update"):
     """The user's active session: after connecting, and whenever it appears, changes its state or ends."""
 
     has_active_session: bool
@@ -115,7 +115,7 @@ class SessionError(msgspec.Struct, kw_only=True, frozen=True):
     message: str
 
 
-class SessionUpdate(Event, kw_only=True, frozen=True, tag="session_update"):
+class SessionUpdate(UserEvent, kw_only=True, frozen=True, tag="session_update"):
     """Something happened to one session of the user."""
 
     session_id: int
@@ -157,8 +157,24 @@ class SessionErrorUpdate(SessionUpdate, kw_only=True, frozen=True, tag="session_
     data: SessionError
 
 
+class CommandUpdate(UserEvent, kw_only=True, frozen=True, tag="command_update"):
+    """What becomes of something the user asked of a charger. `effective`: charging began, or has ended; `unknown`: the
+    charger did not answer, and may do it all the same. `code` is one of the error codes, null where nothing is wrong;
+    `session_id` is null where it is about a reservation."""
+
+    command_id: str
+    session_id: int | None
+    charger_id: str
+    connector_id: int | None
+    command: Literal["start_charging", "stop_charging", "reserve", "cancel_reservation"]
+    state: Literal["queued", "sent", "accepted", "effective", "rejected", "failed", "timed_out", "unknown"]
+    code: str | None
+    message: str
+
+
 class ReservationState(msgspec.Struct, kw_only=True, frozen=True):
-    """A reservation as it stands. `connector_id` is null where any connector is meant; `message` says why it ended."""
+    """A reservation as it stands. `connector_id` is null where any connector is meant; `message` says why it ended;
+    `seconds_left` is null once it is over."""
 
     reservation_id: int
     charger_id: str
@@ -166,11 +182,25 @@ class ReservationState(msgspec.Struct, kw_only=True, frozen=True):
     station_id: int | None
     status: Literal["requested", "active", "rejected", "used", "cancelled", "expired", "ended"]
     expires_at: datetime
+    seconds_left: int | None
     session_id: int | None
     message: str | None
 
 
-class ReservationUpdate(Event, kw_only=True, frozen=True, tag="reservation_update"):
-    """A reservation of the user's was made or used, or is over: cancelled, expired, its connector out of order."""
+class ReservationUpdate(UserEvent, kw_only=True, frozen=True, tag="reservation_update"):
+    """A reservation of the user's `changed`: it was made or used, or is over (cancelled, expired, out of order); or a
+    `countdown`: it will expire soon."""
 
+    event: Literal["changed", "countdown"] = "changed"
     data: ReservationState
+
+
+class WatchState(msgspec.Struct, kw_only=True, frozen=True):
+    """A wish to be told when there is a free connector: this one, any of the charger's, or any of the station's."""
+
+    watch_id: int
+    charger_id: str | None
+    connector_id: int | None
+    station_id: int | None
+    created_at: datetime
+    expires_at: datetime

@@ -17,7 +17,17 @@ from chargers.errors import DomainError
 from chargers.events import utcnow
 from chargers.models import Charger, Command, Connector
 from chargers.services import MAX_CONNECTORS
-from sessions import accounts, announce, id_tags, meter_store, oddities, reservation_starts, smart_charging
+from chargers.words import Words
+from sessions import (
+    accounts,
+    announce,
+    command_updates,
+    id_tags,
+    meter_store,
+    oddities,
+    reservation_starts,
+    smart_charging,
+)
 from sessions.matching import Told, requested_start, session_to_stop
 from sessions.models import ChargingSession
 from sessions.queries import with_relations
@@ -25,6 +35,10 @@ from sessions.readings import Reading
 from sessions.totals import ROUNDING_WH
 
 Status = ChargingSession.Status
+
+
+# Kept with the session, and told to its driver in the language of each phone.
+_ANOTHER_BEGAN = Words("Somebody else began to charge at this connector")
 
 
 class Started(NamedTuple):
@@ -79,6 +93,8 @@ def start_session(
     if repeat := with_relations(told).first():
         return Started(repeat, repeat.id_tag_status, True)
     session = requested_start(charger, id_tag)
+    if session is not None:
+        command_updates.hold(session.start_command_id)
     started_at = judged(reported_at, received_at=now)
     late = is_late(started_at, received_at=now)
     is_past = late and connector is not None and _has_younger(connector, started_at)
@@ -107,6 +123,7 @@ def start_session(
         return Started(session, session.id_tag_status, False)
     session.save()
     smart_charging.session_began(session)
+    command_updates.began(session)
     announce.state(session)
     if not late:
         announce.started(session)
@@ -186,7 +203,7 @@ def _clear_connector(connector: Connector, *, besides: ChargingSession | None, f
         if besides is not None and other.pk == besides.pk:
             continue
         if other.status == Status.PENDING:
-            fail(other, code="connector_busy", message="Somebody else began to charge at this connector")
+            fail(other, code="connector_busy", message=_ANOTHER_BEGAN)
         else:
             supersede(other, frame=frame)
 
@@ -219,6 +236,7 @@ def fail(session: ChargingSession, *, code: str, message: str) -> None:
     )
     if not failed:
         return
+    command_updates.failed(session)
     announce.failed(session)
     announce.state(session)
 
@@ -235,9 +253,11 @@ def end_unheard(
 
     The caller holds the charger's lock.
     """
+    command_updates.hold(session.stop_command_id)
     oddities.note(session, flag, reason, frame)
     session.stop_reason = stop_reason
     _complete(session)
+    command_updates.over(session)
     if channel := session.charger.channel_name:
         bus.send_on_commit([bus.to_channel(channel, {"type": "session.ended"})])
     announce.ended(session, late=True)
@@ -304,6 +324,7 @@ def stop_session(
     stopped_at = judged(reported_at, received_at=now)
     told = Told(transaction_id, id_tag, reported, meter_stop_wh, stopped_at, frame)
     session = session_to_stop(charger, told)
+    command_updates.hold(session.stop_command_id)
     _store_readings(session, readings, meter_stop_wh)
     amends = session.status == Status.COMPLETED
     if amends and session.stop_reported:
@@ -324,6 +345,7 @@ def stop_session(
     if amends:
         announce_change(session, before)
     else:
+        command_updates.over(session)
         announce.ended(session, late=is_late(stopped_at, received_at=now))
         announce.state(session)
     return session

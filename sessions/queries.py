@@ -5,9 +5,10 @@ from datetime import datetime
 
 import msgspec
 from django.db import connection
-from django.db.models import Count, Q, QuerySet
+from django.db.models import Count, QuerySet
 
 from chargers.events import utcnow
+from chargers.words import Words
 from sessions import pricing
 from sessions.events import SessionState
 from sessions.models import ChargingSession, MeterReading
@@ -43,13 +44,6 @@ def situations_of(user_ids: Collection[int]) -> dict[int, tuple[SessionState | N
         user_id: (states[each[0].pk] if each else None, [session.charger_id for session in each])
         for user_id, each in sessions.items()
     }
-
-
-def users_with_news(user_ids: Iterable[int], since: datetime) -> list[int]:
-    """Those of these users who have an open session, or one that changed since then."""
-    recent = Q(status__in=ChargingSession.OPEN) | Q(updated_at__gte=since)
-    rows = ChargingSession.objects.filter(recent, user_id__in=list(user_ids))
-    return list(rows.order_by().values_list("user_id", flat=True).distinct())
 
 
 def open_session_of(user_id: int, *, identity: str | None = None) -> ChargingSession | None:
@@ -172,7 +166,7 @@ def _state(session: ChargingSession, reading: Reading | None) -> SessionState:
         cost=cost,
         cost_currency=session.currency or None,
         error_code=session.error_code or None,
-        error_message=session.error_message or None,
+        error_message=Words(session.error_message) if session.error_message else None,
         stale=session.is_open and not session.charger.is_connected,
     )
 

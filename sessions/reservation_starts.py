@@ -9,6 +9,7 @@ from chargers.clock import is_late
 from chargers.errors import ConnectorUnavailable
 from chargers.events import utcnow
 from chargers.models import Charger, Connector, ConnectorStatus
+from chargers.words import Words
 from sessions import id_tags
 from sessions import reservation_book as book
 from sessions.models import ChargingSession, IdTag, Reservation
@@ -76,9 +77,11 @@ def tag_for(*, user_id: int, connector: Connector) -> str | None:
         if tag := _tag_of(user_id, reservation):
             return tag
         if reservation.connector_id:
-            raise ConnectorUnavailable(f"Connector {connector.number} is reserved")
+            raise ConnectorUnavailable(
+                Words("Connector %(connector)s is reserved", connector=connector.number)
+            )
     if connector.status == ConnectorStatus.RESERVED:
-        raise ConnectorUnavailable(f"Connector {connector.number} is reserved")
+        raise ConnectorUnavailable(Words("Connector %(connector)s is reserved", connector=connector.number))
     return None
 
 

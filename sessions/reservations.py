@@ -17,7 +17,8 @@ from chargers.commands import CANCEL_RESERVATION, RESERVE_NOW, check_connector, 
 from chargers.errors import ConnectorBusy, DomainError
 from chargers.events import utcnow
 from chargers.models import Charger, Command, Connector, ConnectorStatus
-from sessions import id_tags
+from chargers.words import Words
+from sessions import command_updates, id_tags
 from sessions import reservation_book as book
 from sessions.errors import InvalidParameter
 from sessions.models import IdTag, Reservation
@@ -31,10 +32,14 @@ OUT_OF_ORDER = {ConnectorStatus.FAULTED, ConnectorStatus.UNAVAILABLE}
 EARLY = timedelta(minutes=1)
 
 _REFUSALS = {
-    "Occupied": "Occupied: the connector is in use, or reserved already",
-    "Faulted": "Faulted: the connector has a fault",
-    "Unavailable": "Unavailable: the connector is out of service",
-    "Rejected": "Rejected: the charger takes no such reservations",
+    "Occupied": Words("Occupied: the connector is in use, or reserved already"),
+    "Faulted": Words("Faulted: the connector has a fault"),
+    "Unavailable": Words("Unavailable: the connector is out of service"),
+    "Rejected": Words("Rejected: the charger takes no such reservations"),
+}
+_OUT_OF_ORDER = {
+    "Faulted": Words("Out of order: the charger reported Faulted"),
+    "Unavailable": Words("Out of order: the charger reported Unavailable"),
 }
 
 
@@ -61,11 +66,11 @@ def reserve(
     charger = Charger.objects.select_for_update(of=("self",), no_key=True).get(pk=charger.pk)
     card, parent = id_tags.normalised(id_tag), id_tags.normalised(parent_id_tag)
     if not card and user is None:
-        raise InvalidParameter("A reservation is for an id tag or a user")
+        raise InvalidParameter(Words("A reservation is for an id tag or a user"))
     if not all(id_tags.may_go_out(tag) for tag in (card, parent) if tag):
         raise InvalidParameter(f"An id tag has at most {id_tags.MAX_SENT} characters")
     if expires_at <= utcnow():
-        raise InvalidParameter("A reservation expires in the future")
+        raise InvalidParameter(Words("A reservation expires in the future"))
     reservation = Reservation(
         charger=charger,
         connector=_connector(charger, connector_number),
@@ -73,6 +78,7 @@ def reserve(
         parent_id_tag=parent,
         user_id=user.pk if user else _user_of(card),
         expires_at=_time(as_text(expires_at)),  # as exactly as the charger hears it
+        remind_at=book.next_reminder(expires_at),
         requested_by_id=requested_by.pk if requested_by else None,
     )
     reservation.save()
@@ -82,14 +88,22 @@ def reserve(
 
 
 @transaction.atomic
-def cancel(reservation: Reservation, *, requested_by: AbstractBaseUser | None = None) -> Command:
+def cancel(
+    reservation: Reservation,
+    *,
+    requested_by: AbstractBaseUser | None = None,
+    command_id: uuid.UUID | None = None,
+) -> Command:
     """Ask the charger to keep the connector no longer. Raises ChargerOffline; its answer ends the reservation."""
-    return send_command(
+    command = send_command(
         charger=reservation.charger,
         action=CANCEL_RESERVATION,
         params={"reservation_id": reservation.pk},
         requested_by=requested_by,
+        command_id=command_id,
     )
+    command_updates.queued(command, reservation)
+    return command
 
 
 def act(
@@ -126,15 +140,16 @@ def _connector(charger: Charger, number: int | None) -> Connector | None:
     if not number:
         if str(charger.configuration.get(ANY_CONNECTOR_KEY, "")).strip().lower() != "true":
             raise InvalidParameter(
-                f"{charger.identity} cannot reserve whichever connector is free",
+                Words("%(charger)s cannot reserve whichever connector is free", charger=charger.identity),
                 detail=f"Its configuration does not have {ANY_CONNECTOR_KEY}=true",
             )
         return None
     check_connector(charger, number)
     connector, _ = Connector.objects.get_or_create(charger=charger, number=number)
     if other := Reservation.objects.filter(connector=connector, state__in=Reservation.OPEN).first():
+        values = {"connector": number, "charger": charger.identity}
         raise ConnectorBusy(
-            f"Connector {number} of {charger.identity} is reserved already", detail=str(other)
+            Words("Connector %(connector)s of %(charger)s is reserved already", **values), detail=str(other)
         )
     return connector
 
@@ -173,6 +188,7 @@ def _ask(
     )
     reservation.command = command
     reservation.save(update_fields=["command"])
+    command_updates.queued(command, reservation)
     return command
 
 
@@ -197,13 +213,13 @@ def settle_reserve(command: Command) -> None:
     if command.status == Command.Status.ACCEPTED:
         _keep(reservation, command.params)
     elif reservation.state == State.ACTIVE:
-        book.note(reservation, f"A change of it was refused: {word or command.error}")
+        book.note(reservation, Words("A change of it was refused: %(reason)s", reason=word or command.error))
     elif command.status == Command.Status.REJECTED:
         book.end(reservation, State.REJECTED, _REFUSALS.get(word, word or command.error))
     elif command.status == Command.Status.FAILED:
-        book.end(reservation, State.REJECTED, "The charger could not be reached")
+        book.end(reservation, State.REJECTED, Words("The charger could not be reached"))
     else:
-        book.note(reservation, "The charger did not answer: it may keep the connector, or not")
+        book.note(reservation, Words("The charger did not answer: it may keep the connector, or not"))
 
 
 def settle_cancel(command: Command) -> None:
@@ -213,9 +229,11 @@ def settle_cancel(command: Command) -> None:
     if command.status == Command.Status.ACCEPTED:
         book.end(reservation, State.CANCELLED)
     elif command.status == Command.Status.REJECTED and _word(command):
-        book.end(reservation, State.CANCELLED, "The charger did not know it: it was over there already")
+        book.end(
+            reservation, State.CANCELLED, Words("The charger did not know it: it was over there already")
+        )
     else:
-        book.note(reservation, f"Not cancelled: {command.error}")
+        book.note(reservation, Words("Not cancelled: %(reason)s", reason=command.error))
 
 
 def _meant_by(command: Command) -> Reservation | None:
@@ -241,8 +259,9 @@ def _keep(reservation: Reservation, params: dict[str, Any]) -> None:
         return
     for name in changed:
         setattr(reservation, name, terms[name])
+    reservation.remind_at = book.next_reminder(reservation.expires_at)
     reservation.user_id = reservation.user_id or _user_of(reservation.id_tag)
-    reservation.save(update_fields=[*changed, "user"])
+    reservation.save(update_fields=[*changed, "remind_at", "user"])
     book.announce(reservation, is_news=changed != ["detail"])
 
 
@@ -268,7 +287,7 @@ def _connector_reported(charger_id: int, number: int, status: str, reported_at: 
     here = rows.filter(connector__number=number) if number else rows
     if status in OUT_OF_ORDER:
         for reservation in here if _is_any_usable(charger_id, number) else rows:
-            book.end(reservation, State.ENDED, f"Out of order: the charger reported {status}")
+            book.end(reservation, State.ENDED, _OUT_OF_ORDER[status])
     elif number and status == ConnectorStatus.RESERVED:
         for reservation in here:
             Reservation.objects.filter(pk=reservation.pk).update(kept_at=now)
@@ -295,11 +314,10 @@ def _connector_is_free(reservation: Reservation, now: datetime) -> None:
         if reservation.expires_at <= now + EARLY:
             book.end(reservation, State.EXPIRED)
         else:
-            book.end(reservation, State.ENDED, "The charger keeps the connector no longer")
+            book.end(reservation, State.ENDED, Words("The charger keeps the connector no longer"))
     elif reservation.state == State.REQUESTED and reservation.command and reservation.command.is_finished:
-        book.end(
-            reservation, State.REJECTED, "The charger did not answer, and keeps the connector for nobody"
-        )
+        reason = Words("The charger did not answer, and keeps the connector for nobody")
+        book.end(reservation, State.REJECTED, reason)
 
 
 def _is_being_cancelled(reservation: Reservation) -> bool:

@@ -7,27 +7,30 @@ from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
 from django.conf import settings
+from django.contrib.auth import get_user_model
 from django.contrib.auth.models import AbstractBaseUser
 from django.db import IntegrityError, InterfaceError, OperationalError, transaction
 from django.db.models import Q
 
-from chargers import availability, campaigns, certificates, commands, wire_log
+from chargers import campaigns, certificates, commands, stuck, wire_log
 from chargers import retention as chargers_retention
 from chargers import services as charger_services
 from chargers.clock import judged
 from chargers.commands import REMOTE_START, REMOTE_STOP, send_command
 from chargers.errors import (
-    ChargerOffline,
-    ChargerPending,
     ChargerUnreachable,
     ConnectorBusy,
-    ConnectorUnavailable,
     NotFound,
 )
 from chargers.events import utcnow
 from chargers.models import Charger, Command, Connector, ConnectorStatus
+from chargers.words import Words
 from sessions import (
     announce,
+    client_refs,
+    command_updates,
+    driver_reservations,
+    feed,
     id_tags,
     ledger,
     local_lists,
@@ -37,16 +40,21 @@ from sessions import (
     reservations,
     retention,
     unheard,
+    watching,
 )
-from sessions.errors import ActiveSessionExists, NoActiveSession
+from sessions.errors import AccountClosed, ActiveSessionExists, NoActiveSession
 from sessions.models import ChargingSession
+from sessions.readiness import check_ready
 
 logger = logging.getLogger(__name__)
 
 Status = ChargingSession.Status
 
-BUSY = {ConnectorStatus.CHARGING, ConnectorStatus.SUSPENDED_EV, ConnectorStatus.SUSPENDED_EVSE}
-CLOSED = {ConnectorStatus.UNAVAILABLE, ConnectorStatus.FAULTED}
+
+# Kept with the session, and told to its driver in the language of each phone.
+_CALLED_OFF = Words("The start was called off before charging began")
+_DID_NOT_START = Words("The charger did not start")
+_NOT_IN_TIME = Words("Charging did not begin in time; was the car plugged in?")
 
 
 class Requested(NamedTuple):
@@ -58,12 +66,32 @@ class Requested(NamedTuple):
 
 @transaction.atomic
 def request_start(
-    *, user: AbstractBaseUser, identity: str, connector_number: int = 1, command_id: uuid.UUID | None = None
+    *,
+    user: AbstractBaseUser,
+    identity: str,
+    connector_number: int = 1,
+    command_id: uuid.UUID | None = None,
+    client_ref: str | None = None,
 ) -> Requested:
-    """Begin to charge: writes the session and the command. A second tap on the same connector gets the first one's.
+    """Begin to charge: writes the session and the command. A second tap on the same connector gets the first one's,
+    and so does one with the same `client_ref`, whatever became of it since.
 
-    Raises NotFound, ChargerOffline, ChargerPending, ConnectorUnavailable, ConnectorBusy, ActiveSessionExists.
+    Raises NotFound, ChargerOffline, ChargerPending, ConnectorUnavailable, ConnectorBusy, ActiveSessionExists, and
+    InvalidParameter for a `client_ref` of another request.
     """
+    session, command = client_refs.once(
+        user=user,
+        ref=client_ref,
+        wish=["start", identity, connector_number],
+        act=lambda: client_refs.Requested(*_begin(user, identity, connector_number, command_id)),
+    )
+    assert session is not None  # every start has one
+    return Requested(session, command)
+
+
+def _begin(
+    user: AbstractBaseUser, identity: str, connector_number: int, command_id: uuid.UUID | None
+) -> Requested:
     charger = (
         Charger.objects.select_for_update(of=("self",), no_key=True)
         .select_related("station")
@@ -71,14 +99,15 @@ def request_start(
         .first()
     )
     if charger is None:
-        raise NotFound(f"There is no charger {identity}")
+        raise NotFound(Words("There is no charger %(charger)s", charger=identity))
     connector = _connector_for_start(charger, connector_number)
     if repeat := _same_wish(user, connector):
         return Requested(repeat, repeat.start_command)
     place = _free_place(user)
     if ChargingSession.objects.filter(connector=connector, status__in=ChargingSession.OPEN).exists():
-        raise ConnectorBusy(f"Connector {connector_number} of {identity} is in use")
-    _check_ready(charger, connector)
+        values = {"connector": connector_number, "charger": identity}
+        raise ConnectorBusy(Words("Connector %(connector)s of %(charger)s is in use", **values))
+    check_ready(charger, connector)
     tag = reservation_starts.tag_for(user_id=user.pk, connector=connector) or id_tags.one_time_tag()
     command = send_command(
         charger=charger,
@@ -100,7 +129,11 @@ def request_start(
             )
     except IntegrityError as error:  # another process was faster at the user's place, at another charger
         raise ActiveSessionExists from error
+    # Seen now, with the user's row referred to: an account that is closed meanwhile waits for us, or we for it.
+    if not get_user_model().objects.filter(pk=user.pk, is_active=True).exists():
+        raise AccountClosed
     announce.state(session)
+    command_updates.queued(command, session)
     return Requested(session, command)
 
 
@@ -108,7 +141,8 @@ def _connector_for_start(charger: Charger, number: int) -> Connector:
     connector = charger.connectors.filter(number=number).first()
     if connector is None:
         if number < 1 or number > charger_services.MAX_CONNECTORS or charger.connectors.exists():
-            raise NotFound(f"{charger.identity} has no connector {number}")
+            values = {"charger": charger.identity, "connector": number}
+            raise NotFound(Words("%(charger)s has no connector %(connector)s", **values))
         connector = Connector.objects.create(charger=charger, number=number)  # it has not told us of any yet
     return connector
 
@@ -134,33 +168,35 @@ def _free_place(user: AbstractBaseUser) -> int:
     return next(place for place in range(limit) if place not in open_ones)
 
 
-def _check_ready(charger: Charger, connector: Connector) -> None:
-    if charger.registration != Charger.Registration.ACCEPTED:
-        raise ChargerPending
-    if not charger.is_connected:
-        raise ChargerOffline(f"{charger.identity} is not connected")
-    if not availability.is_usable(charger):
-        station = charger.station
-        reason = station.maintenance_reason if station and station.is_under_maintenance else ""
-        raise ConnectorUnavailable(f"{charger.identity} is out of service", detail=reason)
-    if connector.status in CLOSED:
-        raise ConnectorUnavailable(f"Connector {connector.number} is {connector.status.lower()}")
-    if connector.status in BUSY:
-        raise ConnectorBusy(f"Connector {connector.number} of {charger.identity} is in use")
-
-
 @transaction.atomic
 def request_stop(
-    *, user: AbstractBaseUser, identity: str | None = None, command_id: uuid.UUID | None = None
+    *,
+    user: AbstractBaseUser,
+    identity: str | None = None,
+    command_id: uuid.UUID | None = None,
+    client_ref: str | None = None,
 ) -> Requested:
-    """End the user's session, at the charger named or wherever it is. One that has not begun is called off.
+    """End the user's session, at the charger named or wherever it is. One that has not begun is called off. With the
+    same `client_ref` it is the same session, ended since or not.
 
-    Raises NotFound (no such charger), NoActiveSession, ChargerOffline, ChargerPending.
+    Raises NotFound (no such charger), NoActiveSession, ChargerOffline, ChargerPending, and InvalidParameter for a
+    `client_ref` of another request.
     """
+    session, command = client_refs.once(
+        user=user,
+        ref=client_ref,
+        wish=["stop", identity],
+        act=lambda: client_refs.Requested(*_end(user, identity, command_id)),
+    )
+    assert session is not None  # every stop has one
+    return Requested(session, command)
+
+
+def _end(user: AbstractBaseUser, identity: str | None, command_id: uuid.UUID | None) -> Requested:
     session = queries.open_session_of(user.pk, identity=identity)
     if session is None:
         if identity is not None and not Charger.objects.filter(identity=identity).exists():
-            raise NotFound(f"There is no charger {identity}")
+            raise NotFound(Words("There is no charger %(charger)s", charger=identity))
         raise NoActiveSession
     return stop(session=session, requested_by=user, command_id=command_id)
 
@@ -178,7 +214,7 @@ def stop(
     if session.status == Status.PENDING:
         if session.start_command_id:
             commands.abandon_command(session.start_command_id, error="cancelled")
-        ledger.fail(session, code="cancelled", message="The start was called off before charging began")
+        ledger.fail(session, code="cancelled", message=_CALLED_OFF)
         return Requested(session, session.start_command)
     if session.stop_command and _is_under_way(session.stop_command):
         return Requested(session, session.stop_command)  # a second tap
@@ -192,6 +228,7 @@ def stop(
     session.status, session.stop_command = Status.STOPPING, command
     session.save(update_fields=["status", "stop_command", "updated_at"])
     announce.state(session)
+    command_updates.queued(command, session)
     return Requested(session, command)
 
 
@@ -206,10 +243,19 @@ def _is_under_way(stop_command: Command) -> bool:
 # --- the ends of commands ---
 
 _START_FAILURES = {
-    Command.Status.REJECTED: ("charger_rejected", "The charger refused to start"),
-    Command.Status.FAILED: ("charger_offline", "The charger could not be reached"),
-    Command.Status.TIMED_OUT: ("charger_timeout", "The charger did not answer"),
+    Command.Status.REJECTED: ("charger_rejected", Words("The charger refused to start")),
+    Command.Status.FAILED: ("charger_offline", Words("The charger could not be reached")),
+    Command.Status.TIMED_OUT: ("charger_timeout", Words("The charger did not answer")),
 }
+
+
+@transaction.atomic
+def claim_command(command_id: uuid.UUID | str, *, channel_name: str) -> Command | None:
+    """The command, now its socket's to send; None if it is not to be sent any more."""
+    command = commands.claim_command(command_id, channel_name=channel_name)
+    if command is not None:
+        command_updates.sent(command)
+    return command
 
 
 @transaction.atomic
@@ -243,6 +289,7 @@ def settle(command: Command) -> None:
                 announce.state(session)
         unheard.verify(command)
     operations.settle(command)
+    command_updates.ended(command)
 
 
 @transaction.atomic
@@ -299,7 +346,8 @@ def connector_reported(
             requested_at__lte=free_at,
         )
         for session in queries.with_relations(sessions):
-            ledger.fail(session, code="charger_timeout", message="The charger did not start")
+            ledger.fail(session, code="charger_timeout", message=_DID_NOT_START)
+    watching.connector_reported(charger_id=charger_id, number=number, status=status)
 
 
 # --- the sweep ---
@@ -315,11 +363,16 @@ def sweep() -> dict[str, int]:
         "starts": _end_overdue_starts,
         "unheard": unheard.sweep,
         "reservations": reservations.sweep,
+        "reminders": driver_reservations.remind,
+        "watches": watching.sweep,
+        "stuck": stuck.sweep,
         "local_lists": local_lists.sweep,
         "campaigns": campaigns.sweep,
         "renewals": certificates.renew_expiring,
         "messages": wire_log.prune,
         "readings": retention.sweep,
+        "feed": feed.forget,
+        "client_refs": client_refs.forget,
         "old_commands": chargers_retention.forget_commands,
         "security_events": chargers_retention.forget_security_events,
     }
@@ -367,7 +420,7 @@ def _end_overdue_starts() -> int:
                 ledger.fail(
                     session,
                     code="charger_timeout",
-                    message="Charging did not begin in time; was the car plugged in?",
+                    message=_NOT_IN_TIME,
                 )
                 count += 1
     return count

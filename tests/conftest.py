@@ -1,6 +1,7 @@
 """Fixtures. Two kinds of test: those of the domain roll back (`db`); flows talk to server processes and commit."""
 
 import os
+import re
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
@@ -21,7 +22,21 @@ hypothesis_settings.register_profile(
 hypothesis_settings.load_profile("evcharge")
 
 
+# What the kind of database and bus is nothing to: seen to work on one stack, it is not run on the other.
+ONCE = re.compile(
+    r"deploy/test_(image|proxies)|test_(env|coverage|readme|monitoring)\.py"
+    r"|gateway/test_(openapi|asyncapi|frames|logs|limits|proxies|tls|asyncapi|inbox)\.py"
+    r"|gateway/ocpp/test_(simul|rpc|plain|sampled|schema)"
+    r"|flows/test_(app_messages|security_profiles|certificates|quirks|commands_out|admin_commands)\.py"
+    r"|flows/conformance/|(chargers|sessions)/test_\w+_admin\.py"
+)
+
+
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if ONCE.search(item.path.as_posix()):
+            item.add_marker("embedded_only")
     items.sort(key=lambda item: item.get_closest_marker("long") is None)
 
 

@@ -257,7 +257,8 @@ class ChargerAdmin(SecurityOfCharger, Page):
         elif registration_changed:
             inbox.shut_out(obj, registration)
         elif accepted and "station" in form.changed_data:
-            services.announce_added(obj)  # lists replace by identity: it stands elsewhere now
+            before = Station.objects.filter(pk=form.initial["station"]).first()
+            services.announce_moved(obj, before=before)
 
     def delete_model(self, request: HttpRequest, obj: Charger) -> None:
         inbox.remove(obj)

@@ -1,5 +1,6 @@
 """The page of stations. Maintenance goes through the service, so that whoever watches the chargers hears of it."""
 
+from copy import copy
 from typing import Any
 
 from django import forms
@@ -14,6 +15,7 @@ from chargers.admin.pages import Page
 from chargers.models import Charger, Station
 
 MAINTENANCE = {"is_under_maintenance", "maintenance_reason"}
+PLACE = {"latitude", "longitude"}
 
 
 class StationForm(forms.ModelForm):
@@ -57,7 +59,11 @@ class StationAdmin(Page):
     # --- saving ---
 
     def save_model(self, request: HttpRequest, obj: Station, form: Any, change: bool) -> None:
+        before = Station.objects.filter(pk=obj.pk).first()
         obj.save()
+        if before and PLACE & set(form.changed_data):
+            for charger in _accepted(obj):
+                services.announce_moved(charger, before=before)
         if MAINTENANCE & set(form.changed_data):
             services.set_maintenance(
                 station=obj, is_under_maintenance=obj.is_under_maintenance, reason=obj.maintenance_reason
@@ -107,9 +113,12 @@ class StationAdmin(Page):
 @transaction.atomic
 def _delete(station: Station) -> None:
     """Its chargers stay, without a station; whoever lists them is told."""
-    moved = list(
-        station.chargers.filter(registration=Charger.Registration.ACCEPTED).values_list("pk", flat=True)
-    )
+    moved = list(_accepted(station).values_list("pk", flat=True))
+    before = copy(station)  # which keeps its key
     station.delete()
     for charger in Charger.objects.filter(pk__in=moved):
-        services.announce_added(charger)
+        services.announce_moved(charger, before=before)
+
+
+def _accepted(station: Station) -> QuerySet[Charger]:
+    return station.chargers.filter(registration=Charger.Registration.ACCEPTED)

@@ -32,6 +32,7 @@ class Station(models.Model):
 
     class Meta:
         ordering = ("name", "pk")
+        indexes = [models.Index(fields=["latitude", "longitude"], name="station_by_place")]
 
     def __str__(self) -> str:
         return self.name
@@ -139,7 +140,11 @@ class Connector(models.Model):
     error_code = models.CharField(max_length=50, blank=True)
     info = models.CharField(max_length=255, blank=True)
     vendor_error_code = models.CharField(max_length=50, blank=True)
-    status_at = models.DateTimeField(null=True, blank=True)
+    status_at = models.DateTimeField(null=True, blank=True, help_text="When it was last told")
+    status_since = models.DateTimeField(null=True, blank=True, help_text="When it became so")
+    stuck_at = models.DateTimeField(
+        null=True, blank=True, editable=False, help_text="When it was found to be stuck in that status"
+    )
 
     charger_id: int
 
@@ -148,6 +153,14 @@ class Connector(models.Model):
         constraints = [
             models.UniqueConstraint(fields=["charger", "number"], name="connector_once_per_charger"),
             models.CheckConstraint(condition=Q(number__gte=1), name="connector_number_from_one"),
+        ]
+        indexes = [
+            # What the sweep looks for, every few seconds: only those that may get stuck are in this index.
+            models.Index(
+                fields=["status_since"],
+                name="connector_may_be_stuck",
+                condition=Q(status__in=("Preparing", "Finishing"), stuck_at=None),
+            )
         ]
 
     def __str__(self) -> str:

@@ -18,8 +18,8 @@ from chargers.events import utcnow
 from chargers.models import Charger, Command
 from chargers.quirks import Quirks
 from chargers.security import Refused
-from gateway import counters, logs, tracing
-from gateway.consumer import SocketConsumer
+from gateway import counters, logs, returning, tracing
+from gateway.consumer import AGAIN, SocketConsumer
 from gateway.db import guard, in_db
 from gateway.ocpp import handshake, v16
 from gateway.ocpp.rpc import CallError, CallTimeout, ConnectionLost, Handler, Rpc
@@ -83,7 +83,7 @@ class ChargerSocket(SocketConsumer):
     async def connect(self) -> None:
         if len(_present) + len(_arriving) >= settings.MAX_CHARGER_SOCKETS:
             counters.refused[self.role, "capacity"] += 1
-            await self.refuse(503, "Server at capacity", [(b"retry-after", b"10")])
+            await self.refuse(503, "Server at capacity", [returning.header("Server at capacity")])
             return
         _arriving.add(self)
         try:
@@ -94,7 +94,7 @@ class ChargerSocket(SocketConsumer):
             if self.is_open:
                 await self.close(TRY_AGAIN_LATER, "Try again later")
             else:
-                await self.refuse(503, "Try again later")
+                await self.refuse(503, AGAIN, [returning.header(AGAIN)])
         finally:
             _arriving.discard(self)
 
@@ -277,7 +277,7 @@ class ChargerSocket(SocketConsumer):
         self._guard()
         try:
             async with self.rpc.turn():
-                command = await in_db(commands.claim_command, command_id, channel_name=self.channel_name)
+                command = await in_db(services.claim_command, command_id, channel_name=self.channel_name)
                 if command is None:
                     return
                 asking = self._ask(command)

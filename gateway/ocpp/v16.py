@@ -10,6 +10,7 @@ from types import MethodType
 from typing import Any
 
 from django.conf import settings
+from django.db import transaction
 
 from chargers import certificates, firmware, log_uploads, quirks, security
 from chargers import services as charger_services
@@ -272,7 +273,9 @@ def _transaction_id(value: Any) -> int | None:
     return number
 
 
+@transaction.atomic
 def _record_status(*, charger_id: int, number: int, status: str, **details: Any) -> None:
+    """In one: who waits for the connector is told of it if it is stored, and only then."""
     if charger_services.record_connector_status(
         charger_id=charger_id, number=number, status=status, **details
     ):

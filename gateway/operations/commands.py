@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import msgspec
 from django.db.models import QuerySet
 from django.urls import reverse
 from django_filters import rest_framework as filters  # type: ignore[import-untyped]
@@ -12,7 +13,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from chargers.models import Command
-from gateway import openapi
+from gateway import idempotency, openapi
 from gateway.api import WireParser, caller
 from gateway.operations import words
 from gateway.operations.rows import commands
@@ -170,6 +171,7 @@ class ChargerCommands(OfCharger):
     @extend_schema(
         operation_id="charger_commands_send",
         tags=["operators"],
+        parameters=[idempotency.HEADER],
         request=CommandWish,
         examples=EXAMPLES,
         filters=False,
@@ -183,8 +185,9 @@ class ChargerCommands(OfCharger):
     )
     def post(self, request: Request, charger_id: str) -> Response:
         """Ask the charger for something. Needs `chargers.send_command`, or the permission of that word alone."""
-        data: Any = request.data
-        command = send(caller(request), self.identity, wish_from(bytes(data or b"{}")))
+        body: Any = request.data
+        data = idempotency.with_key(request, body or msgspec.Raw(b"{}"))
+        command = send(caller(request), self.identity, wish_from(bytes(data)))
         return Response(
             CommandSerializer(command).data,
             status=200 if command.is_finished else 202,

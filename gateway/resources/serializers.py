@@ -7,7 +7,7 @@ from django.db import models
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
-from chargers.availability import availability, listed_station
+from chargers.availability import STUCK, availability, connector_state, listed_station
 from chargers.models import Charger, Connector, Station
 from gateway.resources.rows import Figures, figures_of
 from sessions.models import ChargingSession, MeterReading
@@ -47,16 +47,35 @@ class RowSerializer(serializers.ModelSerializer[Any]):
 
 
 class ConnectorSerializer(RowSerializer):
-    """`status` is OCPP's word."""
+    """`status` is OCPP's word, or `Offline`, since then; the charger last told of it at `updated_at`."""
 
     connector_id = serializers.IntegerField(source="number", read_only=True)
     status = serializers.CharField(read_only=True, allow_null=True)
+    since = UtcTime(source="status_since", read_only=True, allow_null=True)
     updated_at = UtcTime(source="status_at", read_only=True, allow_null=True)
+    stuck = serializers.ChoiceField(
+        source="pk", choices=sorted(STUCK.values()), read_only=True, allow_null=True
+    )
 
     class Meta:
         model = Connector
-        fields = ["connector_id", "status", "error_code", "info", "vendor_error_code", "updated_at"]
+        fields = [
+            "connector_id",
+            "status",
+            "error_code",
+            "info",
+            "vendor_error_code",
+            "since",
+            "updated_at",
+            "stuck",
+        ]
         read_only_fields = fields
+
+    def to_representation(self, instance: Any) -> dict[str, Any]:
+        state = connector_state(instance.charger, instance)
+        since = self.fields["since"].to_representation(state.since) if state.since else None
+        row = super().to_representation(instance)
+        return {**row, "status": state.status, "since": since, "stuck": state.stuck}
 
 
 class ChargerSerializer(RowSerializer):

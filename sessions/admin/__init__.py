@@ -1,6 +1,7 @@
 """The operators' pages of sessions, readings, id tags, local lists, reservations and tariffs."""
 
 from sessions.admin import (
+    accounts,
     charging_profiles,
     id_tags,
     limits,
@@ -13,6 +14,7 @@ from sessions.admin import (
 )
 
 __all__ = [
+    "accounts",
     "charging_profiles",
     "id_tags",
     "limits",

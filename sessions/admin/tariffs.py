@@ -40,7 +40,13 @@ class TariffAdmin(Page):
             "Prices",
             {
                 "description": "Sessions that have begun keep the prices they began with.",
-                "fields": ("currency", "price_per_kwh", "price_per_minute", "price_per_session"),
+                "fields": (
+                    "currency",
+                    "price_per_kwh",
+                    "price_per_minute",
+                    "price_per_session",
+                    "tax_percent",
+                ),
             },
         ),
     )

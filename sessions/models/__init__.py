@@ -9,17 +9,26 @@ from sessions.models.charging import (
     Tariff,
     WaitingSession,
 )
+from sessions.models.client_refs import ClientRef
+from sessions.models.erasures import ErasedAccount
+from sessions.models.feed import FeedEntry, UserFeed
 from sessions.models.smart_charging import ChargingProfile
+from sessions.models.watches import Watch
 
 __all__ = [
     "ChargingProfile",
     "ChargingSession",
+    "ClientRef",
     "Decision",
+    "ErasedAccount",
+    "FeedEntry",
     "IdTag",
     "LocalList",
     "MeterReading",
     "Oddity",
     "Reservation",
     "Tariff",
+    "UserFeed",
     "WaitingSession",
+    "Watch",
 ]

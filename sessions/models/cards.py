@@ -113,6 +113,9 @@ class Reservation(models.Model):
     state = models.CharField(max_length=9, choices=State.choices, default=State.REQUESTED)
     detail = models.CharField(max_length=255, blank=True, help_text="In words: why it ended")
     kept_at = models.DateTimeField(null=True, blank=True, help_text="When the connector said so: Reserved")
+    remind_at = models.DateTimeField(
+        null=True, blank=True, editable=False, help_text="When its holder is next told how long it lasts"
+    )
     session = models.OneToOneField(
         "charging.ChargingSession", models.SET_NULL, null=True, blank=True, related_name="reservation"
     )
@@ -133,7 +136,12 @@ class Reservation(models.Model):
             # What the sweep looks for, every few seconds: only the open ones are in this index.
             models.Index(
                 fields=["expires_at"], name="reservation_open", condition=Q(state__in=("requested", "active"))
-            )
+            ),
+            models.Index(
+                fields=["remind_at"],
+                name="reservation_to_remind",
+                condition=Q(state="active", remind_at__isnull=False),
+            ),
         ]
         constraints = [
             models.UniqueConstraint(

@@ -1,5 +1,6 @@
 """Who charged, where, how much, at what price. The constraints here are the last word on money."""
 
+import uuid
 from typing import TYPE_CHECKING
 
 from django.conf import settings
@@ -29,6 +30,15 @@ class Tariff(models.Model):
     )
     price_per_session = models.DecimalField(
         max_digits=10, decimal_places=4, default=0, validators=[MinValueValidator(0)]
+    )
+    tax_percent = models.DecimalField(
+        "tax (%)",
+        max_digits=5,
+        decimal_places=2,
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(0)],
+        help_text="Included in the prices. Empty: receipts say nothing of tax",
     )
     stations = models.ManyToManyField(Station, blank=True, related_name="tariffs")
     is_default = models.BooleanField("default", default=False)
@@ -128,6 +138,7 @@ class ChargingSession(models.Model):
     price_per_kwh = models.DecimalField(max_digits=10, decimal_places=4, null=True, blank=True)
     price_per_minute = models.DecimalField(max_digits=10, decimal_places=4, null=True, blank=True)
     price_per_session = models.DecimalField(max_digits=10, decimal_places=4, null=True, blank=True)
+    tax_percent = models.DecimalField("tax (%)", max_digits=5, decimal_places=2, null=True, blank=True)
     cost = models.DecimalField(max_digits=12, decimal_places=3, null=True, blank=True)
 
     error_code = models.CharField(max_length=40, blank=True)
@@ -151,8 +162,8 @@ class ChargingSession(models.Model):
     user_id: int | None
     charger_id: int
     connector_id: int | None
-    start_command_id: object
-    stop_command_id: object
+    start_command_id: uuid.UUID | None
+    stop_command_id: uuid.UUID | None
     if TYPE_CHECKING:
         readings: RelatedManager["MeterReading"]
         oddities: RelatedManager["Oddity"]
@@ -207,11 +218,18 @@ class ChargingSession(models.Model):
     def price(self) -> Price | None:
         if self.price_per_kwh is None or self.price_per_minute is None or self.price_per_session is None:
             return None
-        return Price(self.currency, self.price_per_kwh, self.price_per_minute, self.price_per_session)
+        prices = (self.price_per_kwh, self.price_per_minute, self.price_per_session)
+        return Price(self.currency, *prices, self.tax_percent)
 
     def agree_price(self, price: Price | None) -> None:
         if price is not None:
-            self.currency, self.price_per_kwh, self.price_per_minute, self.price_per_session = price
+            (
+                self.currency,
+                self.price_per_kwh,
+                self.price_per_minute,
+                self.price_per_session,
+                self.tax_percent,
+            ) = price
 
     def add_flag(self, flag: str) -> None:
         """Something is odd. sessions.oddities says why in words, and keeps the frame."""

@@ -14,6 +14,7 @@ from django.test.utils import CaptureQueriesContext
 from chargers import commands, passwords
 from chargers.admin import sending
 from chargers.admin.orders import ORDERS
+from chargers.cells import Position, group_of
 from chargers.events import utcnow
 from chargers.models import WORDS, Charger, Command, Connector, Station
 from tests.factories import (
@@ -295,11 +296,39 @@ def test_moved_charger_is_announced_at_its_new_station(
     published: Published, django_capture_on_commit_callbacks: OnCommit
 ) -> None:
     charger, station = make_charger(), make_station()
+    left = charger.station_id
     with django_capture_on_commit_callbacks(execute=True):
         save(operator(), charger, station=station.pk)
-    assert {m["data"]["chargers"][0]["station_id"] for m in heard(published, "charger_list_update")} == {
-        station.pk
-    }
+    told = [
+        (group, message["action"], message["data"]["chargers"][0]["station_id"])
+        for group, message in published
+        if message["type"] == "charger_list_update"
+    ]
+    assert told == [
+        (f"station.{left}", "removed", left),
+        ("chargers.all", "added", station.pk),
+        (f"station.{station.pk}", "added", station.pk),
+    ]
+
+
+def test_a_station_that_is_put_elsewhere_on_the_map_takes_its_chargers_along(
+    published: Published, django_capture_on_commit_callbacks: OnCommit
+) -> None:
+    station = make_station(latitude=48.1, longitude=11.5)
+    charger = make_charger(station=station)
+    make_charger(station=station, registration="Pending")
+    with django_capture_on_commit_callbacks(execute=True):
+        place = {"name": station.name, "latitude": "50.1", "longitude": "11.5"}
+        assert operator().post(page_of(station), place).status_code == 302
+    told = [(group, m["action"]) for group, m in published if m["type"] == "charger_list_update"]
+    assert told == [
+        (group_of(Position(48.1, 11.5)), "removed"),
+        ("chargers.all", "added"),
+        (f"station.{station.pk}", "added"),
+        (group_of(Position(50.1, 11.5)), "added"),
+    ]
+    [listed] = heard(published, "charger_list_update")[0]["data"]["chargers"]
+    assert (listed["location"]["latitude"], listed["chargers"][0]["charger_id"]) == (48.1, charger.identity)
 
 
 @pytest.mark.parametrize("in_bulk", [False, True])
@@ -448,7 +477,9 @@ def test_chargers_of_a_deleted_station_stay_and_are_announced_without_it(
         operator().post(page_of(station, "delete"), {"post": "yes"})
     charger.refresh_from_db()
     assert charger.station is None
-    assert heard(published, "charger_list_update")[0]["data"]["chargers"][0]["station_id"] is None
+    removed, added = heard(published, "charger_list_update")
+    assert (removed["action"], added["action"]) == ("removed", "added")
+    assert added["data"]["chargers"][0]["station_id"] is None
 
 
 # --- commands ---

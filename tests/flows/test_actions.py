@@ -472,8 +472,10 @@ async def test_charger_status_of_a_connected_charger(site: Site) -> None:
         await s.point.status(3, "Preparing")
         answer = await s.app.act("get_charger_status", {"charger_id": s.identity})
         times = [connector.pop("updated_at") for connector in answer["connectors"]]
+        times += [connector.pop("since") for connector in answer["connectors"]]
         assert all(times)
         assert answer.pop("last_seen")
+        assert answer.pop("status_at")
         answer.pop("vendor"), answer.pop("model")  # as the charger said at boot
         assert answer == {
             "success": True,
@@ -481,10 +483,10 @@ async def test_charger_status_of_a_connected_charger(site: Site) -> None:
             "status": "available",
             "connected": True,
             "connectors": [
-                {"connector_id": 1, "status": "Available", "error_code": None},
-                {"connector_id": 2, "status": "Available", "error_code": None},
-                {"connector_id": 3, "status": "Preparing", "error_code": None},
-                {"connector_id": 4, "status": "Faulted", "error_code": "GroundFailure"},
+                {"connector_id": 1, "status": "Available", "error_code": None, "stuck": None},
+                {"connector_id": 2, "status": "Available", "error_code": None, "stuck": None},
+                {"connector_id": 3, "status": "Preparing", "error_code": None, "stuck": None},
+                {"connector_id": 4, "status": "Faulted", "error_code": "GroundFailure", "stuck": None},
             ],
             "total_connectors": 4,
             "available_connectors": 2,
@@ -512,9 +514,19 @@ async def test_charger_status_of_one_that_was_never_seen_is_null_where_unknown(s
             "success": True,
             "charger_id": charger.identity,
             "status": "unavailable",
+            "status_at": None,
             "connected": False,
             "last_seen": None,
-            "connectors": [{"connector_id": 1, "status": None, "error_code": None, "updated_at": None}],
+            "connectors": [
+                {
+                    "connector_id": 1,
+                    "status": None,
+                    "error_code": None,
+                    "since": None,
+                    "updated_at": None,
+                    "stuck": None,
+                }
+            ],
             "total_connectors": 1,
             "available_connectors": 0,
             "display": None,
@@ -714,7 +726,7 @@ async def test_subscriptions_add_up_and_are_told(site: Site) -> None:
             assert answer["success"] is True, answer
             return answer["subscribed"]
 
-        nothing = {"all": False, "charger_ids": [], "station_ids": []}
+        nothing = {"all": False, "charger_ids": [], "station_ids": [], "bbox": None}
         assert await change("subscribe") == nothing
         assert await change("subscribe", charger_ids=[one.identity]) == {
             **nothing,

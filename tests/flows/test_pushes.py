@@ -4,6 +4,7 @@ import asyncio
 import json
 import re
 import socket
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from decimal import Decimal
@@ -15,7 +16,8 @@ from django.contrib.auth.models import User
 from chargers import commands
 from chargers import services as charger_services
 from chargers.events import Notification, publish, user_group
-from chargers.models import Charger
+from chargers.models import Charger, Station
+from gateway import subscriptions
 from gateway.db import in_db
 from gateway.server import Server, config, listening_socket
 from tests import wire
@@ -34,8 +36,9 @@ from tests.server_process import ServerProcess
 
 
 def settled(message: dict[str, Any], *names: str) -> dict[str, Any]:
-    """The message without its own time, which must be there, and without these fields, which must not be null."""
+    """The message without its number, its own time, which must be there, and these fields, which must not be null."""
     rest = dict(message)
+    rest.pop("seq", None)
     assert rest.pop("timestamp").endswith("Z")
     for name in names:
         assert rest["data"].pop(name) is not None
@@ -51,7 +54,7 @@ async def drained(app: wire.App, seconds: float = 0.3) -> list[dict[str, Any]]:
 
 async def session_event(app: wire.App, event: str) -> dict[str, Any]:
     message = await app.until(type="session_update", event=event)
-    assert set(message) == {"type", "event", "session_id", "transaction_id", "data", "timestamp"}
+    assert set(message) == {"type", "event", "session_id", "transaction_id", "data", "timestamp", "seq"}
     return message
 
 
@@ -72,7 +75,6 @@ async def test_events_of_a_charge_in_order_with_their_values(site: Site) -> None
             answer["session_id"],
             "pending",
         )
-        assert s.app.passed == []
         begun = at(-95)
         transaction = await s.point.start(id_tag=asked["idTag"], meter=1000, at=begun)
         assert (await s.app.until(type="active_session_update"))["data"]["status"] == "active"
@@ -182,7 +184,8 @@ async def test_events_of_a_charge_in_order_with_their_values(site: Site) -> None
             "data": {},
         }
         assert gone["data"] is None
-        assert await drained(s.app) == []
+        rest = await drained(s.app)
+        assert [each.get("state") for each in rest] == ["queued", "sent", "accepted", "effective"]
 
 
 async def test_what_the_charger_does_not_say_is_null_and_never_0(site: Site) -> None:
@@ -426,20 +429,22 @@ async def test_status_of_a_connector_and_of_the_charger(site: Site) -> None:
         update = await s.app.until(type="charger_status_update")
         for connector in update["data"]["connector_status"]:
             assert connector.pop("updated_at")
-        assert settled(update, "timestamp") == {
+            assert connector.pop("since")
+        assert settled(update, "timestamp", "last_seen", "status_at") == {
             "type": "charger_status_update",
             "station_id": station.pk,
             "charger_id": s.identity,
             "status": "available",
             "data": {
+                "connected": True,
                 "total_connectors": 2,
                 "available_connectors": 1,
                 "connectors_in_use": 1,
                 "connectors_unavailable": 0,
                 "display": "1/2",
                 "connector_status": [
-                    {"connector_id": 1, "status": "Preparing", "error_code": None},
-                    {"connector_id": 2, "status": "Available", "error_code": None},
+                    {"connector_id": 1, "status": "Preparing", "error_code": None, "stuck": None},
+                    {"connector_id": 2, "status": "Available", "error_code": None, "stuck": None},
                 ],
                 "station_status": "available",
                 "is_under_maintenance": False,
@@ -616,14 +621,18 @@ async def test_a_charger_added_and_removed_is_told_to_all_and_to_its_station(ins
                                 {
                                     "charger_id": charger.identity,
                                     "status": "unavailable",
+                                    "status_at": None,
                                     "connected": False,
+                                    "last_seen": None,
                                     "display": None,
                                     "connectors": [
                                         {
                                             "connector_id": 1,
-                                            "status": "Available",
+                                            "status": "Offline",
                                             "error_code": None,
+                                            "since": None,
                                             "updated_at": None,
+                                            "stuck": None,
                                         }
                                     ],
                                 }
@@ -647,6 +656,58 @@ async def test_a_charger_added_and_removed_is_told_to_all_and_to_its_station(ins
             assert await point.closed() == (1000, "This charger was removed")
         assert (await here.until(type="charger_list_update"))["action"] == "removed"
         assert await everywhere.quiet(0.3, type="charger_list_update")  # once, though in two groups
+
+
+async def test_what_changes_while_the_state_is_read_comes_after_it(
+    inside: Inside, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read = subscriptions._states
+
+    def read_slowly(*args: Any) -> Any:
+        states = read(*args)
+        charger_services.record_connector_status(charger_id=s.charger.pk, number=1, status="Charging")
+        time.sleep(0.2)  # the event is at the socket before the answer
+        return states
+
+    async with scene(inside) as s:
+        monkeypatch.setattr(subscriptions, "_states", read_slowly)
+        await s.app.send({"action": "subscribe", "data": {"charger_ids": [s.identity]}})
+        kinds = [await s.app.receive() for _ in range(3)]
+        assert [each["type"] for each in kinds] == ["response", "charger_update", "charger_status_update"]
+        assert kinds[0]["data"]["chargers"][0]["display"] == "2/2"
+        assert kinds[2]["data"]["display"] == "1/2"
+
+
+async def test_a_charger_that_moves_leaves_one_area_of_the_map_and_comes_into_another(
+    inside: Inside,
+) -> None:
+    old, new = make_station(latitude=48.1, longitude=11.5), make_station(latitude=50.1, longitude=8.6)
+    charger = make_charger(station=old)
+
+    def around(station: Station) -> dict[str, Any]:
+        latitude, longitude = station.latitude or 0, station.longitude or 0
+        return {
+            "bbox": {
+                "south": latitude - 0.1,
+                "west": longitude - 0.1,
+                "north": latitude + 0.1,
+                "east": longitude + 0.1,
+            }
+        }
+
+    token = token_of(make_user())
+    async with wire.app(inside.app_url, token) as there, wire.app(inside.app_url, token) as here:
+        await there.act("subscribe", around(old))
+        await here.act("subscribe", around(new))
+        charger.station = new
+        charger.save()
+        await in_db(charger_services.announce_moved, charger, before=old)
+        removed = await there.until(type="charger_list_update")
+        added = await here.until(type="charger_list_update")
+        assert (removed["action"], added["action"]) == ("removed", "added")
+        [place] = added["data"]["chargers"]
+        assert (place["station_id"], place["location"]["latitude"]) == (new.pk, 50.1)
+        assert await there.quiet(0.2, type="charger_list_update")
 
 
 async def test_an_operators_message_reaches_one_user(inside: Inside) -> None:

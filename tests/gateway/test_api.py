@@ -61,7 +61,8 @@ async def call(site: Site, method: str, path: str, **options: Any) -> Answer:
 def assert_failure(answer: Answer, code: str, status: int | None = None) -> None:
     """The one shape of failures, with the status of its code."""
     assert (answer.status, answer.body["code"]) == (status or HTTP_STATUS[code], code), answer
-    assert answer.body.keys() == {"success", "error", "code", "message"}
+    more = {"retry_after"} if code == "rate_limited" else set()
+    assert answer.body.keys() == {"success", "error", "code", "message"} | more
     assert answer.body["success"] is False
     assert answer.body["error"]
     assert answer.body["message"]

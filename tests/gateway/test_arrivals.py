@@ -78,7 +78,7 @@ async def test_who_comes_at_once_is_looked_up_at_once(monkeypatch: pytest.Monkey
             continue
         assert not isinstance(arrival, BaseException), arrival
         assert arrival[0] == user
-        state, watched = arrival[1:]
+        state, watched = arrival[1].session, arrival[1].watched
         assert (state.session_id if state else None) == (session.pk if user is users[1] else None)
         assert watched == ([f"charger.{session.charger_id}"] if user is users[1] else [])
 

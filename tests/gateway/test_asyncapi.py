@@ -200,9 +200,24 @@ async def test_everything_a_socket_says_is_documented(site: Site) -> None:
             ("get_active_session", {}),
             ("get_charger_status", {"charger_id": stage.identity}),
             ("list_chargers", {"limit": 5}),
+            ("list_sessions", {"limit": 5}),
+            ("get_session", {"session_id": charge.session_id, "points": 10}),
             ("unsubscribe", {"all": True}),
+            ("refresh_token", {"token": token_of(stage.user, life_s=50)}),
         ]:
             assert (await app.act(action, data))["success"] is True
+        waiting = await app.act("watch", {"charger_id": stage.identity, "connector_id": 1})
+        await app.act("get_watches")
+        await app.act("unwatch", {"watch_id": waiting["watch"]["watch_id"]})
+        reserve = {"action": "reserve", "data": {"charger_id": stage.identity, "connector_id": 2}}
+        await app.send({**reserve, "request_id": 1})
+        await stage.point.accepts("ReserveNow")
+        reserved = (await app.until(request_id=1))["data"]["reservation"]
+        await app.act("get_reservations")
+        cancel = {"reservation_id": reserved["reservation_id"]}
+        await app.send({"action": "cancel_reservation", "data": cancel, "request_id": 2})
+        await stage.point.accepts("CancelReservation")
+        await app.until(request_id=2)
         assert (await app.act("start_charging", {"charger_id": stage.identity}))["success"] is False
         assert (await app.act("dance"))["code"] == "unknown_action"
         await app.send("not json")
@@ -237,6 +252,8 @@ async def test_everything_a_socket_says_is_documented(site: Site) -> None:
         "charger_update.error",
         "charger_status_update",
         "notification",
+        "reservation_update.changed",
+        "token_expiring",
         "error",
         "failure",
         *(f"{action}.response" for action in protocol.ACTIONS if action != "subscribe"),

@@ -120,7 +120,7 @@ def verify(token: Any) -> Answer:
 def test_refresh_gives_an_access_token_that_opens(user: User) -> None:
     answer = refresh(log_in(user).body["refresh"])
     assert answer.status == 200
-    assert answer.body.keys() == {"access"}
+    assert answer.body.keys() == {"access", "refresh"}
     client = APIClient(headers={"Authorization": f"Bearer {answer.body['access']}"})
     assert client.get("/api/stations/").status_code == 200
 

@@ -320,6 +320,7 @@ def test_a_connector_out_of_order_ends_it_and_the_holder_is_told(
         "station_id": reservation.charger.station_id,
         "status": "ended",
         "expires_at": update["data"]["expires_at"],
+        "seconds_left": None,
         "session_id": None,
         "message": over.detail,
     }

@@ -2,6 +2,7 @@
 
 const KEY = "evcharge.access";
 const SHORTEST_SECRET = 12; // anything shorter is somebody's try, and may stand in any text
+const ANY_TOKEN = /eyJ[\w-]{5,}\.[\w-]{5,}\.[\w-]*/g;
 
 export class Access {
   constructor() {
@@ -44,9 +45,10 @@ export class Access {
     }
   }
 
-  /** The text without the token, wherever it may stand in it. */
+  /** The text without the token, wherever it may stand in it, and without any other that looks like one. */
   hide(text) {
-    return this.token?.length >= SHORTEST_SECRET ? text.replaceAll(this.token, "‹token›") : text;
+    const shown = this.token?.length >= SHORTEST_SECRET ? text.replaceAll(this.token, "‹token›") : text;
+    return shown.replace(ANY_TOKEN, "‹token›");
   }
 
   /** Throws an Error whose message is for the person. */

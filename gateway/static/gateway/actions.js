@@ -11,8 +11,17 @@ const DATA = {
   get_charger_status: ({ charger_id }) => ({ charger_id }),
   get_active_session: () => ({}),
   list_chargers: () => ({ limit: 50 }),
+  list_sessions: () => ({ limit: 20 }),
+  get_session: (picked, session) => ({ session_id: session?.session_id ?? 1, points: 100 }),
+  watch: ({ charger_id, connector_id }) => ({ charger_id, connector_id }),
+  unwatch: () => ({ watch_id: 1 }),
+  get_watches: () => ({}),
+  reserve: ({ charger_id, connector_id }) => ({ charger_id, connector_id, minutes: 15 }),
+  cancel_reservation: () => ({ reservation_id: 1 }),
+  get_reservations: () => ({}),
   subscribe: () => ({ all: true }),
   unsubscribe: () => ({ all: true }),
+  refresh_token: () => ({ token: "" }),
   ping: () => ({}),
 };
 const FREE_TEXT = '{"action": "get_active_session", "data": {}, "request_id": 1}';

@@ -6,12 +6,13 @@ const LOG_IN = "Log in again, or paste another token.";
 const REFUSALS = {
   "Authentication required": { text: `The server asks for a token and got none. ${LOG_IN}`, again: false, needsToken: true },
   "Invalid authentication token": {
-    text: `The server does not accept this token: it is damaged, was made elsewhere, or its user was disabled or has a new password. ${LOG_IN}`,
+    text: `The server does not accept this token: it is damaged, was made elsewhere, or its user has logged out, was disabled or has a new password. ${LOG_IN}`,
     again: false,
     needsToken: true,
   },
   "Token expired": { text: `The token has expired. ${LOG_IN}`, again: false, needsToken: true },
   "Server at capacity": { text: "The server has as many sockets as it takes. Try again later.", again: true },
+  "Too many connections": { text: "You have as many connections as one may. Close another tab or device.", again: false },
 };
 
 const CODES = {

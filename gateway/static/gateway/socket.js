@@ -18,6 +18,7 @@ export class AppSocket extends EventTarget {
   #socket = null;
   #address = null;
   #attempt = 0;
+  #wait = null; // until the next try, if the server has said
   #timer = null;
   #watch = null;
 
@@ -83,6 +84,7 @@ export class AppSocket extends EventTarget {
       this.#attempt = 0;
       this.#become("open", "Connected");
     }
+    if (message?.type === "closing") this.#wait = message.retry_after * 1000;
     this.#emit("message", { message, text });
   }
 
@@ -94,7 +96,8 @@ export class AppSocket extends EventTarget {
       return;
     }
     const longest = Math.min(LONGEST_WAIT_MS, FIRST_WAIT_MS * 2 ** this.#attempt++);
-    const wait = longest * (0.5 + Math.random() / 2); // so that a thousand pages do not come back at once
+    const wait = this.#wait ?? longest * (0.5 + Math.random() / 2); // so that a thousand pages do not come back at once
+    this.#wait = null;
     this.#timer = setTimeout(() => this.#dial(), wait);
     this.#become("waiting", text, { at: Date.now() + wait });
   }

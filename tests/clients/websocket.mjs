@@ -1,0 +1,4 @@
+// Node before 22 has no WebSocket of its own.
+import WebSocket from "ws";
+
+globalThis.WebSocket ??= WebSocket;
