@@ -127,7 +127,8 @@ async def test_a_charge_from_the_code_on_the_charger_to_the_receipt(site: Site, 
         await expect(app.page.locator("#cost")).to_have_text("€1.75")
 
         await app.page.context.set_offline(True)
-        await expect(app.line).to_contain_text("No connection", timeout=20_000)
+        await expect(app.line).to_be_visible(timeout=20_000)
+        await expect(app.line).to_contain_text("No connection")
         await point.meter(
             transaction=transaction, connector=2, at=later(4), energy=3000, Power_Active_Import=7200
         )

@@ -105,7 +105,7 @@ function lineChanged({ state, error }) {
     return;
   }
   const isLost = state === "waiting" || (wasLost && state !== "open");
-  
+  $("line").hidden = !isLost;
   write($("line"), isLost ? say("offline") : "");
   if (wasLost && state === "open") announce(say("online_again"));
   wasLost = isLost;
