@@ -6,9 +6,11 @@ from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import pytest
+from django.db import connection
 from django.test.utils import setup_databases
 from hypothesis import HealthCheck
 from hypothesis import settings as hypothesis_settings
+from psycopg import Error as DatabaseError
 
 from tests.server_process import ServerProcess
 
@@ -38,6 +40,17 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if ONCE.search(item.path.as_posix()):
             item.add_marker("embedded_only")
     items.sort(key=lambda item: item.get_closest_marker("long") is None)
+
+
+def pytest_runtest_setup() -> None:
+    """The test before may have restarted PostgreSQL: what is left of our connection to it is given up."""
+    kept = connection.connection
+    if connection.vendor != "postgresql" or kept is None or connection.in_atomic_block:
+        return
+    try:
+        kept.execute("SELECT 1")
+    except DatabaseError:
+        connection.close()
 
 
 def stack() -> str:

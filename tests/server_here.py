@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from django.conf import settings
 
+from gateway import draining
 from gateway import server as serving
 
 
@@ -32,3 +33,4 @@ async def server_here(**changed: Any) -> AsyncIterator[str]:
         yield f"ws://127.0.0.1:{listener.getsockname()[1]}"
         server.should_exit = True
         await task
+        draining.reset()  # this process goes on
