@@ -107,9 +107,9 @@ def _advance(campaign_id: int) -> int:
 
 def _skip_those_that_have_it(campaign: FirmwareCampaign) -> None:
     if campaign.version:
-        campaign.updates.filter(
-            state=State.WAITING, command=None, charger__firmware_version=campaign.version
-        ).update(
+        # Not a join: PostgreSQL would not judge the update's state again after waiting for who asks it just now.
+        have_it = Charger.objects.filter(firmware_version=campaign.version)
+        campaign.updates.filter(state=State.WAITING, command=None, charger__in=have_it).update(
             state=State.INSTALLED,
             installed_version=campaign.version,
             detail=HAD_IT,

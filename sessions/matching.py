@@ -27,11 +27,16 @@ class Told(NamedTuple):
     def named(self) -> str:
         return "no transaction" if self.transaction_id is None else f"transaction {self.transaction_id}"
 
+    @property
+    def names_a_transaction(self) -> bool:
+        """Where it is none of ours, it is one of before our time."""
+        return self.transaction_id is not None and self.transaction_id > 0
+
 
 def session_to_stop(charger: Charger, told: Told) -> ChargingSession:
     """The session that a stop means; one more where it can mean none of those there are."""
     mine = with_relations(ChargingSession.objects.filter(charger=charger))
-    if told.transaction_id and told.transaction_id > 0:
+    if told.names_a_transaction:
         if session := mine.filter(transaction_id=told.transaction_id).first():
             return session
     # A stop for a transaction we never named (−1, 0, unknown): a repeat, or the open one it must mean, by tag if told.
@@ -40,41 +45,43 @@ def session_to_stop(charger: Charger, told: Told) -> ChargingSession:
     running = mine.filter(status__in=ChargingSession.RUNNING).order_by("-started_at")
     fitting = [session for session in running if _may_end(session, told)]
     by_tag = [session for session in fitting if told.id_tag and session.id_tag == told.id_tag]
-    if not by_tag and (session := _ended_unheard(mine, told)):
-        reason = f"A stop of {told.named} came after it had been ended without one; by its tag it is its own"
-        oddities.note(session, "reconciled", reason, told.frame)
-        return session
+    if not by_tag and told.id_tag and (unheard := _ended_unheard(mine.filter(id_tag=told.id_tag), told)):
+        return _taken_for(
+            _nearest(unheard, told.meter_stop_wh), told, "ended without one already, for its id tag"
+        )
     # Another's tag with a number not ours is a transaction of before our time, not the one that runs.
-    is_foreign = told.transaction_id is not None and told.transaction_id > 0 and told.id_tag != ""
+    is_foreign = told.names_a_transaction and told.id_tag != ""
     if by_tag or (len(fitting) == 1 and not is_foreign):
         session = _nearest(by_tag or fitting, told.meter_stop_wh)
-        why = "its id tag" if by_tag else "being the only one open"
-        reason = f"A stop of {told.named} was taken for its own, for {why}, and its register, {told.meter_stop_wh} Wh"
-        oddities.note(session, "reconciled", reason, told.frame)
-        return session
+        return _taken_for(session, told, "for its id tag" if by_tag else "being the only one open")
+    if not told.id_tag and not told.names_a_transaction and told.meter_stop_wh is not None:
+        unheard = _ended_unheard(mine, told)
+        if len(unheard) == 1:
+            return _taken_for(unheard[0], told, "being the only one that was ended without one")
     return _recovered(charger, told)
 
 
-def _ended_unheard(mine: QuerySet[ChargingSession], told: Told) -> ChargingSession | None:
-    """One of this tag that we had ended for want of a stop, unless another began on its connector before this one."""
-    if not told.id_tag:
-        return None
+def _taken_for(session: ChargingSession, told: Told, why: str) -> ChargingSession:
+    register = f"its register, {told.meter_stop_wh} Wh"
+    reason = f"A stop of {told.named} was taken for its own, {why}, and {register}"
+    oddities.note(session, "reconciled", reason, told.frame)
+    return session
+
+
+def _ended_unheard(mine: QuerySet[ChargingSession], told: Told) -> list[ChargingSession]:
+    """Those we had ended for want of a stop, unless another began on their connector before this one."""
     unheard = mine.filter(
         status=ChargingSession.Status.COMPLETED,
         stop_told_at=None,
-        id_tag=told.id_tag,
         connector__isnull=False,
         started_at__isnull=False,
     )
-    fitting = [
-        session
-        for session in unheard
-        if _may_end(session, told)
-        and not mine.filter(
-            connector=session.connector_id, started_at__gt=session.started_at, started_at__lt=told.stopped_at
-        ).exists()
-    ]
-    return _nearest(fitting, told.meter_stop_wh) if fitting else None
+    return [session for session in unheard if _may_end(session, told) and not _has_next(session, told)]
+
+
+def _has_next(session: ChargingSession, told: Told) -> bool:
+    at_connector = ChargingSession.objects.filter(connector=session.connector_id)
+    return at_connector.filter(started_at__gt=session.started_at, started_at__lt=told.stopped_at).exists()
 
 
 def _told_before(mine: QuerySet[ChargingSession], told: Told) -> ChargingSession | None:

@@ -29,6 +29,9 @@ IDLE = (
     ConnectorStatus.RESERVED,
 )
 
+# When those that were being written are surely there, and how long a process may have hung with them.
+_STRAGGLERS_FROM, _STRAGGLERS_UNTIL = timedelta(seconds=10), timedelta(minutes=2)
+
 
 class Cause(NamedTuple):
     """Why a session must be over."""
@@ -88,7 +91,22 @@ def sweep() -> int:
                 if cause := _cause(session, seen_at=None):
                     _end(session, cause)
                     count += 1
+    _count_stragglers()
     return count
+
+
+def _count_stragglers() -> None:
+    """Meter values that another process was writing while a session was ended without its charger: its end saw none
+    of them, and their writer nothing of it (E30). For a while each round looks again."""
+    now = utcnow()
+    ended = ChargingSession.objects.filter(
+        review=ChargingSession.Review.WAITING,
+        status=ChargingSession.Status.COMPLETED,
+        stop_told_at=None,
+        updated_at__range=(now - _STRAGGLERS_UNTIL, now - _STRAGGLERS_FROM),
+    )
+    for pk, charger_id in list(ended.values_list("pk", "charger_id")):
+        ledger.recount_ended(charger_id=charger_id, session_id=pk)
 
 
 def _running() -> QuerySet[ChargingSession]:

@@ -13,11 +13,13 @@ from tests.factories import make_charger, make_id_tag, make_online_charger
 pytestmark = pytest.mark.django_db
 
 
-def start(charger: Charger, id_tag: str, *, minutes_ago: float, meter_wh: int = 1_000) -> ChargingSession:
+def start(
+    charger: Charger, id_tag: str, *, minutes_ago: float, meter_wh: int = 1_000, connector: int = 1
+) -> ChargingSession:
     at = utcnow() - timedelta(minutes=minutes_ago)
     return ledger.start_session(
         charger_id=charger.pk,
-        connector_number=1,
+        connector_number=connector,
         id_tag=id_tag,
         meter_start_wh=meter_wh,
         reported_at=at,
@@ -59,6 +61,65 @@ def test_nameless_stop_from_after_the_next_start_is_not_the_one_befores() -> Non
     stopped = nameless_stop(charger, tag, minutes_ago=5, meter_wh=3_000)
     assert stopped.pk not in (session.pk, other.pk)
     assert "recovered" in stopped.flags
+
+
+def test_nameless_stop_without_a_tag_amends_the_only_session_that_was_ended_without_one() -> None:
+    """E25, E36: the answer to its start was lost, so that its stop names neither transaction nor tag."""
+    charger = make_charger()
+    session = start(charger, make_id_tag().value, minutes_ago=10)
+    ledger.end_unheard(session, flag="power_loss", reason="The charger restarted")
+    stopped = nameless_stop(charger, "", minutes_ago=5, meter_wh=1_500)
+    assert (stopped.pk, stopped.energy_wh) == (session.pk, 500)
+    assert {"amended", "reconciled"} <= set(stopped.flags)
+
+
+def test_nameless_stop_without_a_tag_that_could_be_of_two_sessions_is_neithers() -> None:
+    """E26."""
+    charger = make_charger()
+    for number in (1, 2):
+        session = start(charger, make_id_tag().value, minutes_ago=10, connector=number)
+        ledger.end_unheard(session, flag="power_loss", reason="The charger restarted")
+    assert "recovered" in nameless_stop(charger, "", minutes_ago=5, meter_wh=1_500).flags
+
+
+def test_stop_of_a_transaction_of_before_our_time_amends_none_of_ours() -> None:
+    """E26: it names a transaction, and no tag."""
+    charger = make_charger()
+    session = start(charger, make_id_tag().value, minutes_ago=10)
+    ledger.end_unheard(session, flag="power_loss", reason="The charger restarted")
+    at = utcnow() - timedelta(minutes=5)
+    stopped = ledger.stop_session(
+        charger_id=charger.pk,
+        transaction_id=424242,
+        meter_stop_wh=1_500,
+        reported_at=at,
+        reported=at.isoformat(),
+    )
+    assert stopped.pk != session.pk and "recovered" in stopped.flags
+
+
+def test_reading_committed_after_its_session_was_ended_counts() -> None:
+    """E30: it was being written by one process while another ended the session; nobody sent it again."""
+    charger = make_charger()
+    session = start(charger, make_id_tag().value, minutes_ago=10)
+    ledger.end_unheard(session, flag="power_loss", reason="The charger restarted")
+    MeterReading.objects.create(
+        session=session,
+        charger=charger,
+        connector_number=1,
+        measured_at=utcnow() - timedelta(minutes=1),
+        received_at=utcnow(),
+        energy_wh=1_300,
+        sampled_values=[],
+        digest=1,
+    )
+    unheard.sweep()
+    session.refresh_from_db()
+    assert session.energy_wh is None  # it may still be on its way: not each round looks again
+    ChargingSession.objects.filter(pk=session.pk).update(updated_at=utcnow() - timedelta(seconds=30))
+    unheard.sweep()
+    session.refresh_from_db()
+    assert (session.energy_wh, "amended" in session.flags) == (300, True)
 
 
 def test_restart_ends_a_session_whose_charger_has_a_clock_that_runs_ahead() -> None:
