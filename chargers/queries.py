@@ -1,5 +1,6 @@
 """What anyone with an account may see of chargers. Those that are not accepted are the operators' business."""
 
+from datetime import datetime
 from math import asin, cos, radians, sin, sqrt
 
 from django.db.models import Q, QuerySet
@@ -20,6 +21,13 @@ def visible() -> QuerySet[Charger]:
         .select_related("station")
         .prefetch_related("connectors")
     )
+
+
+def changed_since(at: datetime) -> QuerySet[Charger]:
+    """Those whose availability, of themselves or of a connector, was told or changed since then."""
+    of_itself = Q(connected_at__gte=at) | Q(disconnected_at__gte=at) | Q(status_at__gte=at)
+    told = Connector.objects.filter(Q(status_at__gte=at) | Q(stuck_at__gte=at))
+    return visible().filter(of_itself | Q(pk__in=told.values("charger")))
 
 
 def free_connectors() -> QuerySet[Connector]:
@@ -43,6 +51,7 @@ def page(
     station_id: int | None = None,
     near: tuple[float, float, float] | None = None,
     box: Box | None = None,
+    search: str = "",
     limit: int = 50,
     after: str = "",
 ) -> tuple[list[Charger], str | None]:
@@ -57,6 +66,8 @@ def page(
         chargers = _around(chargers, *near)
     if box is not None:
         chargers = chargers.filter(within(box))
+    for word in search.split():
+        chargers = chargers.filter(_named(word))
     found: list[Charger] = []
     while len(found) <= limit:
         batch = list(chargers.filter(identity__gt=after)[: 2 * limit])
@@ -69,6 +80,12 @@ def page(
     rest = found[limit:]
     found = found[:limit]
     return found, found[-1].identity if rest else None
+
+
+def _named(word: str) -> Q:
+    return (
+        Q(identity__icontains=word) | Q(station__name__icontains=word) | Q(station__address__icontains=word)
+    )
 
 
 def _fits(charger: Charger, status: Word | None, near: tuple[float, float, float] | None) -> bool:

@@ -22,9 +22,9 @@ from gateway.ocpp.socket import confirm_presence
 from gateway.ocpp.standstill import give_sign
 from gateway.ocpp.wire_log import stop_wire_log
 from gateway.ocpp.writer import stop_writer
-from gateway.resync import Resync
+from gateway.resync import Resync, retell_chargers
 from gateway.signing import sign_certificates
-from sessions.services import sweep
+from sessions.sweeping import sweep
 
 logger = logging.getLogger(__name__)
 
@@ -42,7 +42,7 @@ class Background:
     def __init__(self) -> None:
         tracing.start()
         self.loop = asyncio.get_running_loop()
-        self.resync = Resync(charger_socket.resync, app_socket.catch_up)
+        self.resync = Resync(charger_socket.resync, app_socket.catch_up, retell_chargers)
         self.detach_bus = bus.attach(self.resync.lost)
         self.leader = Leader(max_silence_s=LEASE_ROUNDS * settings.SWEEP_INTERVAL_S)
         self.tasks = [

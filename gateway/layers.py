@@ -125,6 +125,10 @@ class RedisLayer(BaseChannelLayer):
             return await hub.deliver(envelopes)
         return await self._deliver_once(envelopes)
 
+    async def deliver_here(self, envelopes: list[Envelope]) -> None:
+        """To the sockets of this process alone."""
+        await self.start().deliver_here(envelopes)
+
     async def _deliver_once(self, envelopes: list[Envelope]) -> list[Envelope]:
         """From a program that is no server, such as a management command: connect, speak, go."""
         lost: list[Envelope] = []
@@ -253,6 +257,11 @@ class Hub:
     # --- messages out ---
 
     async def deliver(self, envelopes: list[Envelope]) -> list[Envelope]:
+        elsewhere = await self.deliver_here(envelopes)
+        return await self._publish(elsewhere) if elsewhere else []
+
+    async def deliver_here(self, envelopes: list[Envelope]) -> list[Envelope]:
+        """To the sockets of this process; returns what sockets of others may have to hear, too."""
         elsewhere: list[Envelope] = []
         for number, envelope in enumerate(envelopes, 1):
             is_group, address, message = envelope
@@ -267,7 +276,7 @@ class Hub:
             if number % BURST == 0:
                 await asyncio.sleep(0)
         await asyncio.sleep(0)  # their readers' turn, or a burst would overflow a socket that is quick enough
-        return await self._publish(elsewhere) if elsewhere else []
+        return elsewhere
 
     async def _publish(self, envelopes: list[Envelope]) -> list[Envelope]:
         lost: list[Envelope] = []

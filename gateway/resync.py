@@ -7,12 +7,16 @@ that nobody could be told of ends at once instead of at its time-out.
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from channels.layers import get_channel_layer
 
+from chargers import availability
+from chargers import queries as charger_queries
 from chargers.bus import Envelope
 from chargers.errors import ChargerUnreachable
+from chargers.events import envelopes_for
+from chargers.services import audience
 from gateway.db import in_db
 from gateway.layers import RedisLayer
 from sessions import services
@@ -20,6 +24,7 @@ from sessions import services
 logger = logging.getLogger(__name__)
 
 GATHER_S = 0.2  # every process may tell of the same outage
+SLOW_CLOCKS = timedelta(minutes=10)  # what chargers tell bears their own time
 
 
 class Resync:
@@ -66,3 +71,22 @@ async def _give_up(command_ids: list[str]) -> None:
             await in_db(services.abandon_command, command_id, error=ChargerUnreachable.code)
         except Exception:  # the sweep ends it
             logger.exception("command %s could not be ended", command_id)
+
+
+async def retell_chargers(since: datetime) -> None:
+    """The state of chargers that changed since then, to whoever of this process subscribed to them."""
+    layer = get_channel_layer()
+    if isinstance(layer, RedisLayer):
+        await layer.deliver_here(await in_db(_changed, since - SLOW_CLOCKS))
+
+
+def _changed(since: datetime) -> list[Envelope]:
+    return [
+        envelope
+        for charger in charger_queries.changed_since(since)
+        for envelope in envelopes_for(
+            availability.status_update(charger),
+            audience(charger),
+            at=availability.position(charger.station),
+        )
+    ]

@@ -1,19 +1,15 @@
-"""What drivers and operators ask for: start, stop; and the end of what nobody will answer. Facts are in ledger.py."""
+"""What drivers and operators ask for: start, stop. Facts are in ledger.py."""
 
-import logging
 import uuid
-from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
 from django.conf import settings
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import AbstractBaseUser
-from django.db import IntegrityError, InterfaceError, OperationalError, transaction
-from django.db.models import Q
+from django.db import IntegrityError, transaction
 
-from chargers import campaigns, certificates, commands, stuck, wire_log
-from chargers import retention as chargers_retention
+from chargers import commands
 from chargers import services as charger_services
 from chargers.clock import judged
 from chargers.commands import REMOTE_START, REMOTE_STOP, send_command
@@ -29,16 +25,12 @@ from sessions import (
     announce,
     client_refs,
     command_updates,
-    driver_reservations,
-    feed,
     id_tags,
     ledger,
-    local_lists,
     operations,
     queries,
     reservation_starts,
     reservations,
-    retention,
     unheard,
     watching,
 )
@@ -46,15 +38,12 @@ from sessions.errors import AccountClosed, ActiveSessionExists, NoActiveSession
 from sessions.models import ChargingSession
 from sessions.readiness import check_ready
 
-logger = logging.getLogger(__name__)
-
 Status = ChargingSession.Status
 
 
 # Kept with the session, and told to its driver in the language of each phone.
 _CALLED_OFF = Words("The start was called off before charging began")
 _DID_NOT_START = Words("The charger did not start")
-_NOT_IN_TIME = Words("Charging did not begin in time; was the car plugged in?")
 
 
 class Requested(NamedTuple):
@@ -348,79 +337,3 @@ def connector_reported(
         for session in queries.with_relations(sessions):
             ledger.fail(session, code="charger_timeout", message=_DID_NOT_START)
     watching.connector_reported(charger_id=charger_id, number=number, status=status)
-
-
-# --- the sweep ---
-
-
-def sweep() -> dict[str, int]:
-    """End what nobody will answer; safe to run anywhere, any number of times. Returns how many of each.
-
-    A part that fails keeps no other from its work; its error is raised at the end.
-    """
-    parts: dict[str, Callable[[], int]] = {
-        "commands": _end_commands,
-        "starts": _end_overdue_starts,
-        "unheard": unheard.sweep,
-        "reservations": reservations.sweep,
-        "reminders": driver_reservations.remind,
-        "watches": watching.sweep,
-        "stuck": stuck.sweep,
-        "local_lists": local_lists.sweep,
-        "campaigns": campaigns.sweep,
-        "renewals": certificates.renew_expiring,
-        "messages": wire_log.prune,
-        "readings": retention.sweep,
-        "feed": feed.forget,
-        "client_refs": client_refs.forget,
-        "old_commands": chargers_retention.forget_commands,
-        "security_events": chargers_retention.forget_security_events,
-    }
-    counts: dict[str, int] = {}
-    failure: Exception | None = None
-    for name, part in parts.items():
-        try:
-            counts[name] = part()
-        except (OperationalError, InterfaceError):  # the database is away, for the others too
-            raise
-        except Exception as error:
-            logger.exception("the sweep of %s failed", name)
-            failure = failure or error
-    if failure is not None:
-        raise failure
-    return counts
-
-
-def _end_commands() -> int:
-    """Those of chargers whose process died, and those that have waited too long."""
-    with transaction.atomic():
-        stale = charger_services.release_stale()
-        for command in stale:
-            settle(command)
-    with transaction.atomic():
-        expired = commands.expire_commands()
-        for command in expired:
-            settle(command)
-    return len(stale) + len(expired)
-
-
-def _end_overdue_starts() -> int:
-    """Accepted (or unknown) starts whose transaction never began: nobody plugged in (E31)."""
-    limit = utcnow() - timedelta(seconds=settings.START_TIMEOUT_S)
-    overdue = ChargingSession.objects.filter(status=Status.PENDING, requested_at__lt=limit).filter(
-        Q(start_command=None) | Q(start_command__finished_at__isnull=False)
-    )
-    count = 0
-    for pk in list(overdue.values_list("pk", flat=True)):
-        with transaction.atomic():
-            candidates = ChargingSession.objects.select_for_update(of=("self",)).filter(
-                pk=pk, status=Status.PENDING
-            )
-            for session in queries.with_relations(candidates):
-                ledger.fail(
-                    session,
-                    code="charger_timeout",
-                    message=_NOT_IN_TIME,
-                )
-                count += 1
-    return count

@@ -20,7 +20,7 @@ from chargers import wire_log
 from chargers.events import utcnow
 from chargers.models import Charger, Command, OcppCall, SecurityEvent
 from gateway import actions, arrivals, protocol
-from sessions import ledger, metering, retention, services
+from sessions import ledger, metering, retention, services, sweeping
 from sessions.metering import Metering
 from sessions.models import ChargingSession, MeterReading, WaitingSession
 from sessions.readings import Reading
@@ -225,7 +225,7 @@ def test_millions_of_readings_slow_nothing_down(django_db_setup: None, django_db
         found += offences(drive, large)
         found += offences(questions("a card's charge", card_charges_at_an_old_charger), large)
 
-        sweep = questions("the sweep", services.sweep)
+        sweep = questions("the sweep", sweeping.sweep)
         found += offences(sweep, large)
         thinned = questions("a share thinned", retention.thin)
         assert any(each.sql.startswith("DELETE") for each in thinned)

@@ -11,7 +11,8 @@ from chargers.errors import ChargerOffline, DomainError, UpdateUnderWay
 from chargers.events import utcnow
 from chargers.models import Charger, Command, FirmwareCampaign, FirmwareUpdate, LogUpload
 from sessions import operations
-from sessions.services import charger_disconnected, finish_command, sweep
+from sessions.services import charger_disconnected, finish_command
+from sessions.sweeping import sweep
 from tests.factories import make_charger, make_online_charger, make_user, unique
 
 pytestmark = pytest.mark.django_db

@@ -6,7 +6,7 @@ import pytest
 
 from chargers import campaigns
 from chargers.models import FirmwareCampaign, FirmwareUpdate, LogUpload
-from sessions.services import sweep
+from sessions.sweeping import sweep
 from tests.chargers.test_firmware import (
     LOCATION,
     ask,

@@ -15,7 +15,7 @@ from chargers.events import utcnow
 from gateway import leader
 from gateway.db import call_service
 from gateway.leader import Leader
-from sessions.services import sweep
+from sessions.sweeping import sweep
 from tests.conftest import stack
 from tests.factories import make_online_charger
 from tests.figures import record

@@ -13,7 +13,7 @@ from pytest_django import Settings
 from chargers.errors import ChargerOffline, ConnectorBusy
 from chargers.events import utcnow
 from chargers.models import Charger, Command
-from sessions import client_refs, services
+from sessions import client_refs, services, sweeping
 from sessions.errors import InvalidParameter
 from sessions.models import ChargingSession, ClientRef
 from tests.factories import make_charger, make_online_charger, make_session, make_user, unique
@@ -94,9 +94,9 @@ def test_a_ref_lasts_a_day(settings: Settings) -> None:
     ClientRef.objects.update(created_at=utcnow() - age)
     second = start(user, charger, client_ref="tap")
     assert second.session.pk != first.session.pk
-    assert services.sweep()["client_refs"] == 0
+    assert sweeping.sweep()["client_refs"] == 0
     ClientRef.objects.update(created_at=utcnow() - age)
-    assert services.sweep()["client_refs"] == 1
+    assert sweeping.sweep()["client_refs"] == 1
     assert refs() == []
 
 

@@ -14,7 +14,7 @@ from pytest_django import Settings
 from chargers import commands
 from chargers.events import utcnow
 from chargers.models import Charger, Command, Connector
-from sessions import ledger, reservations, services
+from sessions import ledger, reservations, services, sweeping
 from sessions.models import ChargingSession, FeedEntry
 from tests.factories import make_online_charger, make_operator, make_session, make_user
 
@@ -155,7 +155,7 @@ def test_an_accepted_start_that_never_began_has_failed(settings: Settings) -> No
     story = Story().sent().answered("accepted")
     long_ago = utcnow() - timedelta(seconds=settings.START_TIMEOUT_S + 1)
     ChargingSession.objects.filter(pk=story.session.pk).update(requested_at=long_ago)
-    services.sweep()
+    sweeping.sweep()
     assert last(story.user) == (
         "failed",
         "charger_timeout",

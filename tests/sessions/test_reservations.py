@@ -9,7 +9,7 @@ from chargers.commands import CANCEL_RESERVATION, REMOTE_START, RESERVE_NOW
 from chargers.errors import ChargerOffline, ConnectorBusy, ConnectorUnavailable, NotFound
 from chargers.events import user_group, utcnow
 from chargers.models import Charger, Command, Connector
-from sessions import ledger, operations, reservations, services
+from sessions import ledger, operations, reservations, services, sweeping
 from sessions.errors import InvalidParameter
 from sessions.ledger import Started
 from sessions.models import ChargingSession, Reservation
@@ -279,8 +279,8 @@ def test_it_expires_by_our_clock_with_the_charger_away_too() -> None:
     reservation, other = make_active(), make_active()
     Reservation.objects.filter(pk=reservation.pk).update(expires_at=utcnow())
     Charger.objects.filter(pk=reservation.charger_id).update(channel_name="")
-    assert services.sweep()["reservations"] == 1
-    assert services.sweep()["reservations"] == 0
+    assert sweeping.sweep()["reservations"] == 1
+    assert sweeping.sweep()["reservations"] == 0
     assert (now_of(reservation).state, now_of(other).state) == ("expired", "active")
 
 
@@ -440,7 +440,7 @@ def test_what_happened_while_the_charger_was_away_is_judged_by_its_time() -> Non
     Reservation.objects.filter(pk=reservation.pk).update(
         created_at=hour_ago, expires_at=utcnow() - timedelta(minutes=10)
     )
-    services.sweep()
+    sweeping.sweep()
     assert now_of(reservation).state == "expired"
     charger = reservation.charger
     assert starts(charger, make_id_tag().value, ago_s=7200).id_tag_status == "Accepted"

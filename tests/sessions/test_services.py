@@ -12,7 +12,7 @@ from chargers import commands
 from chargers.errors import ChargerOffline, ChargerPending, ConnectorBusy, ConnectorUnavailable, NotFound
 from chargers.events import utcnow
 from chargers.models import Charger, Command
-from sessions import services
+from sessions import services, sweeping
 from sessions.errors import ActiveSessionExists, NoActiveSession
 from sessions.models import ChargingSession
 from tests.factories import make_charger, make_online_charger, make_session, make_station, make_user
@@ -189,7 +189,7 @@ def test_a_part_of_the_sweep_that_fails_keeps_no_other_from_its_work(
     commands.claim_command(command.pk, channel_name=charger.channel_name)
     services.finish_command(command.pk, status=Command.Status.ACCEPTED)
     with pytest.raises(RuntimeError, match="a list that cannot be"):
-        services.sweep()
+        sweeping.sweep()
     session.refresh_from_db()
     assert session.status == "failed"
     assert "local_lists" in caplog.text
@@ -200,10 +200,10 @@ def test_the_sweep_ends_a_start_nobody_plugged_in_for(settings: Settings) -> Non
     session, command = start(make_user(), make_online_charger())
     assert command is not None
     services.finish_command(command.pk, status="accepted")
-    assert services.sweep()["starts"] == 0
+    assert sweeping.sweep()["starts"] == 0
     past = utcnow() - timedelta(seconds=settings.START_TIMEOUT_S + 1)
     ChargingSession.objects.filter(pk=session.pk).update(requested_at=past)
-    assert services.sweep()["starts"] == 1
+    assert sweeping.sweep()["starts"] == 1
     session.refresh_from_db()
     assert (session.status, session.error_code) == ("failed", "charger_timeout")
 
@@ -225,7 +225,7 @@ def test_the_sweep_ends_commands_whose_process_died(
     Command.objects.filter(pk=command.pk).update(
         status=was, created_at=past, sent_at=past if was == "sent" else None
     )
-    services.sweep()
+    sweeping.sweep()
     command.refresh_from_db()
     assert (command.status, command.is_finished) == (becomes, True)
 
@@ -234,6 +234,6 @@ def test_the_sweep_frees_chargers_of_a_process_that_died(settings: Settings) -> 
     charger = make_online_charger()
     past = utcnow() - timedelta(seconds=3 * settings.PRESENCE_INTERVAL_S + 1)
     Charger.objects.filter(pk=charger.pk).update(last_seen_at=past)
-    services.sweep()
+    sweeping.sweep()
     charger.refresh_from_db()
     assert not charger.is_connected

@@ -4,7 +4,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand
 
-from sessions.services import sweep
+from sessions.sweeping import sweep
 
 
 class Command(BaseCommand):
