@@ -96,7 +96,7 @@ def recount(session: ChargingSession, *, frame: str = "") -> Totals:
     if is_judged and "suspect" not in {doubt.flag for doubt in found.doubts}:
         oddities.settle(session, "suspect")
     for doubt in found.doubts:
-        oddities.note(session, doubt.flag, doubt.reason, frame)
+        oddities.note(session, doubt.flag, doubt.reason, frame, upshot=doubt.upshot)
     return found
 
 

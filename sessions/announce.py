@@ -96,10 +96,7 @@ def _energy(session: ChargingSession) -> Words:
 
 
 def _time(seconds: int) -> Words:
-    hours, minutes = divmod(seconds // 60, 60)
-    if hours:
-        return Words("%(hours)shr %(minutes)smin", hours=hours, minutes=minutes)
-    return Words("%(minutes)s min", minutes=minutes) if minutes else Words("under a minute")
+    return span(seconds) if seconds >= 60 else Words("under a minute")
 
 
 def completed(session: ChargingSession) -> None:

@@ -13,7 +13,7 @@ from chargers.errors import ConnectorBusy, NotFound
 from chargers.events import utcnow
 from chargers.models import Charger, Command, Connector
 from chargers.words import Words
-from sessions import ledger, reservations, watching
+from sessions import client_refs, ledger, reservations, watching
 from sessions import reservation_book as book
 from sessions.errors import InvalidParameter, ReservationExists, ReservationNotSupported
 from sessions.events import ReservationState
@@ -41,13 +41,38 @@ def reserve(
     minutes: int | None = None,
     expires_at: datetime | None = None,
     command_id: uuid.UUID | None = None,
+    client_ref: str | None = None,
 ) -> Reservation:
     """Ask the charger to keep a connector, this or one that is free, for the user's start from the app. Asked for again
-    it is the same reservation.
+    it is the same reservation; with the same `client_ref` also when that is over.
 
-    Raises NotFound, InvalidParameter, ReservationExists, ReservationNotSupported, ChargerOffline, ChargerPending,
-    ConnectorUnavailable, ConnectorBusy.
+    Raises NotFound, InvalidParameter (a `client_ref` of another request, too), ReservationExists,
+    ReservationNotSupported, ChargerOffline, ChargerPending, ConnectorUnavailable, ConnectorBusy.
     """
+    made: Reservation | None = None
+
+    def act() -> client_refs.Requested:
+        nonlocal made
+        made = _reserve(user, identity, connector_number, minutes, expires_at, command_id)
+        return client_refs.Requested(None, made.command)
+
+    until = expires_at and expires_at.isoformat()
+    wish = ["reserve", identity, connector_number, minutes, until]
+    _, command = client_refs.once(user=user, ref=client_ref, wish=wish, act=act)
+    if made is None:
+        assert command is not None  # with it the name is forgotten
+        made = Reservation.objects.get(pk=command.params["reservation_id"])
+    return made
+
+
+def _reserve(
+    user: AbstractBaseUser,
+    identity: str,
+    connector_number: int | None,
+    minutes: int | None,
+    expires_at: datetime | None,
+    command_id: uuid.UUID | None,
+) -> Reservation:
     # Two wishes of one user come one after the other: they are counted.
     get_user_model().objects.select_for_update(of=("self",), no_key=True).get(pk=user.pk)
     found = Charger.objects.filter(identity=identity).values_list("pk", flat=True).first()

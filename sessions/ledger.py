@@ -28,7 +28,7 @@ from sessions import (
     reservation_starts,
     smart_charging,
 )
-from sessions.matching import Told, requested_start, session_to_stop
+from sessions.matching import Told, register_at_begin, requested_start, session_to_stop
 from sessions.models import ChargingSession
 from sessions.queries import with_relations
 from sessions.readings import Reading
@@ -322,7 +322,10 @@ def stop_session(
     charger = locked_charger(charger_id)
     id_tag = id_tags.normalised(id_tag)
     stopped_at = judged(reported_at, received_at=now)
-    told = Told(transaction_id, id_tag, reported, meter_stop_wh, stopped_at, frame)
+    readings = list(readings)
+    told = Told(
+        transaction_id, id_tag, reported, meter_stop_wh, stopped_at, frame, register_at_begin(readings)
+    )
     session = session_to_stop(charger, told)
     command_updates.hold(session.stop_command_id)
     _store_readings(session, readings, meter_stop_wh)

@@ -1,6 +1,6 @@
 """Which session a start or a stop means. What fits none is kept as one of its own, and what is a guess says so."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import NamedTuple
 
@@ -10,7 +10,8 @@ from chargers.models import Charger
 from sessions import accounts, id_tags, oddities
 from sessions.models import ChargingSession, IdTag
 from sessions.queries import newest_reading, with_relations
-from sessions.totals import ROUNDING_WH
+from sessions.readings import Reading
+from sessions.totals import ROUNDING_WH, Register
 
 
 class Told(NamedTuple):
@@ -22,6 +23,7 @@ class Told(NamedTuple):
     meter_stop_wh: int | None
     stopped_at: datetime
     frame: str
+    begun: Register | None = None  # what the meter showed when its transaction began, where its data say so
 
     @property
     def named(self) -> str:
@@ -31,6 +33,14 @@ class Told(NamedTuple):
     def names_a_transaction(self) -> bool:
         """Where it is none of ours, it is one of before our time."""
         return self.transaction_id is not None and self.transaction_id > 0
+
+
+def register_at_begin(readings: Iterable[Reading]) -> Register | None:
+    """Of a stop's transaction data."""
+    for reading in readings:
+        if reading.context == "Transaction.Begin" and reading.energy_wh is not None:
+            return Register(reading.measured_at, reading.energy_wh)
+    return None
 
 
 def session_to_stop(charger: Charger, told: Told) -> ChargingSession:
@@ -98,9 +108,21 @@ def _may_end(session: ChargingSession, told: Told) -> bool:
     of its receipt, which may be after its end."""
     if session.started_at and session.started_at > told.stopped_at and "clock" not in session.flags:
         return False
-    if told.meter_stop_wh is None or session.meter_start_wh is None:
+    if session.meter_start_wh is None:
         return True
-    return told.meter_stop_wh >= session.meter_start_wh
+    if told.begun is not None:
+        if abs(told.begun.wh - session.meter_start_wh) <= ROUNDING_WH:
+            return True
+        if _fits_its_end(told.begun, told):
+            return False
+    return told.meter_stop_wh is None or told.meter_stop_wh >= session.meter_start_wh
+
+
+def _fits_its_end(begun: Register, told: Told) -> bool:
+    """Whether what a stop says of its beginning agrees with what it says of its end; else it may be in another unit."""
+    if told.meter_stop_wh is None:
+        return False
+    return accounts.limit().allows(begun, Register(told.stopped_at, told.meter_stop_wh))
 
 
 def _nearest(sessions: Sequence[ChargingSession], meter_stop_wh: int | None) -> ChargingSession:

@@ -30,17 +30,27 @@ FLAGS = {
 }
 
 
-def note(session: ChargingSession, flag: str, reason: str, frame: str = "") -> bool:
+def note(session: ChargingSession, flag: str, reason: str, frame: str = "", *, upshot: str = "") -> bool:
     """Say that something is odd; False if it was said before. `frame` is the charger's message, as it came.
 
-    The caller saves `flags` and `review`. A session that somebody has looked at waits again for what is new.
+    What it comes to, the `upshot`, is put right where it was said before with another. The caller saves `flags` and
+    `review`. A session that somebody has looked at waits again for what is new.
     """
-    _, is_new = Oddity.objects.get_or_create(
-        session=session,
-        flag=flag,
-        reason=reason[:255],
-        defaults={"frame": frame[:MAX_FRAME].replace("\0", "")},
+    whole = f"{reason}; {upshot}"[:255] if upshot else reason[:255]
+    said = (
+        Oddity.objects.filter(session=session, flag=flag, reason__startswith=f"{reason}; ")
+        if upshot
+        else None
     )
+    if said is not None and said.update(reason=whole):
+        is_new = flag not in session.flags  # it had been settled
+    else:
+        _, is_new = Oddity.objects.get_or_create(
+            session=session,
+            flag=flag,
+            reason=whole,
+            defaults={"frame": frame[:MAX_FRAME].replace("\0", "")},
+        )
     if is_new:
         session.add_flag(flag)
         if FLAGS[flag].needs_person:

@@ -59,10 +59,15 @@ def seconds_to_full(
 
 def duration_display(seconds: int | None) -> str | None:
     """`2hr 15min`, `20 min`: as a person reads it."""
-    if seconds is None:
-        return None
+    return None if seconds is None else str(span(seconds))
+
+
+def span(seconds: int) -> Words:
+    """The same, for readers of all languages."""
     hours, minutes = divmod(seconds // 60, 60)
-    return f"{hours}hr {minutes}min" if hours else f"{minutes} min"
+    if hours:
+        return Words("%(hours)shr %(minutes)smin", hours=hours, minutes=minutes)
+    return Words("%(minutes)s min", minutes=minutes)
 
 
 def kwh(energy_wh: int | None) -> float | None:

@@ -63,7 +63,7 @@ def record_start(claim: Claim, session: ChargingSession) -> None:
     if claim.used is not None:
         book.end(claim.used, State.USED, session=session)
     elif claim.broken is not None and claim.broken.state in Reservation.OPEN:
-        book.note(claim.broken, f"{session} began there with another tag, {session.id_tag}"[:255])
+        book.note(claim.broken, Words("A charge began there with another tag"))
 
 
 def tag_for(*, user_id: int, connector: Connector) -> str | None:

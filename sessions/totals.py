@@ -71,10 +71,11 @@ class Facts(NamedTuple):
 
 
 class Doubt(NamedTuple):
-    """A flag, and why, in words."""
+    """A flag, and why, in words; `upshot` is what it comes to by what is known so far."""
 
     flag: str
     reason: str
+    upshot: str = ""
 
 
 class Totals(NamedTuple):
@@ -128,7 +129,7 @@ def _energy(facts: Facts, stopped_at: datetime) -> tuple[int | None, Doubt | Non
         return _risen(registers, facts.limit).wh, None
     if stop is None:
         risen = _risen(registers, facts.limit)
-        return risen.wh, Doubt("suspect", f"The stop has no register; {_by_readings(risen.wh)}")
+        return risen.wh, Doubt("suspect", "The stop has no register", _by_readings(risen.wh))
     ending = Register(stopped_at, stop)
     registers.append(ending)
     risen = _risen(registers, facts.limit)
@@ -136,7 +137,7 @@ def _energy(facts: Facts, stopped_at: datetime) -> tuple[int | None, Doubt | Non
         return risen.wh, None
     if risen.is_unbroken or _is_plain(registers[0], ending, facts):
         return max(0, stop - start), None
-    return risen.wh, Doubt("suspect", _why(registers[0], ending, facts) + _by_readings(risen.wh))
+    return risen.wh, Doubt("suspect", _why(registers[0], ending, facts), _by_readings(risen.wh))
 
 
 def _is_plain(start: Register, stop: Register, facts: Facts) -> bool:
@@ -152,11 +153,11 @@ def _is_below_the_last(stop: Register, start: Register, facts: Facts) -> bool:
 
 def _why(start: Register, stop: Register, facts: Facts) -> str:
     if stop.wh < start.wh:
-        return f"The register fell from {_kwh(start.wh)} at the start to {_kwh(stop.wh)} at the stop; "
+        return f"The register fell from {_kwh(start.wh)} at the start to {_kwh(stop.wh)} at the stop"
     if not facts.limit.allows(start, stop):
         span = f"from {_kwh(start.wh)} to {_kwh(stop.wh)} in {_span(stop.at - start.at)}"
-        return f"The register rose {span}, more than {facts.limit.power_w / 1000:g} kW can deliver; "
-    return f"The stop's register, {_kwh(stop.wh)}, is below what the last readings showed; "
+        return f"The register rose {span}, more than {facts.limit.power_w / 1000:g} kW can deliver"
+    return f"The stop's register, {_kwh(stop.wh)}, is below what the last readings showed"
 
 
 def _by_readings(energy_wh: int | None) -> str:

@@ -8,6 +8,7 @@ from chargers.events import utcnow
 from chargers.models import Charger
 from sessions import ledger, unheard
 from sessions.models import ChargingSession, MeterReading
+from sessions.readings import Reading
 from tests.factories import make_charger, make_id_tag, make_online_charger
 
 pytestmark = pytest.mark.django_db
@@ -27,8 +28,18 @@ def start(
     ).session
 
 
-def nameless_stop(charger: Charger, id_tag: str, *, minutes_ago: float, meter_wh: int) -> ChargingSession:
+def nameless_stop(
+    charger: Charger, id_tag: str, *, minutes_ago: float, meter_wh: int, begun_at_wh: int | None = None
+) -> ChargingSession:
+    """`begun_at_wh`: its transaction data say that the transaction began with this register, five minutes before."""
     at = utcnow() - timedelta(minutes=minutes_ago)
+    begun = Reading(
+        measured_at=at - timedelta(minutes=5),
+        received_at=utcnow(),
+        context="Transaction.Begin",
+        energy_wh=begun_at_wh,
+        sampled_values=b"[]",
+    )
     return ledger.stop_session(
         charger_id=charger.pk,
         transaction_id=-1,
@@ -36,6 +47,7 @@ def nameless_stop(charger: Charger, id_tag: str, *, minutes_ago: float, meter_wh
         reported_at=at,
         reported=at.isoformat(),
         id_tag=id_tag,
+        readings=[] if begun_at_wh is None else [begun],
     )
 
 
@@ -98,6 +110,33 @@ def test_stop_of_a_transaction_of_before_our_time_amends_none_of_ours() -> None:
     assert stopped.pk != session.pk and "recovered" in stopped.flags
 
 
+def test_nameless_stop_of_another_meter_is_not_the_only_open_sessions() -> None:
+    """E25, E26: its data say with which register its transaction began, and that is not this one's."""
+    charger = make_charger()
+    running = start(charger, make_id_tag().value, minutes_ago=10)
+    stopped = nameless_stop(charger, "", minutes_ago=5, meter_wh=6_500_000, begun_at_wh=6_499_000)
+    assert stopped.pk != running.pk and "recovered" in stopped.flags
+    running.refresh_from_db()
+    assert running.status == "active" and "reconciled" not in running.flags
+
+
+def test_nameless_stop_finds_its_session_by_how_it_began_though_its_register_fell() -> None:
+    """E25, E38: the meter was reset in its midst."""
+    charger, tag = make_charger(), make_id_tag().value
+    running = start(charger, tag, minutes_ago=10, meter_wh=800_000)
+    stopped = nameless_stop(charger, tag, minutes_ago=5, meter_wh=100, begun_at_wh=800_000)
+    assert (stopped.pk, stopped.status) == (running.pk, "completed")
+    assert {"reconciled", "suspect"} <= set(stopped.flags)
+
+
+def test_a_beginning_in_another_unit_says_nothing() -> None:
+    """E25: kWh that do not say so; such a beginning does not fit its own end."""
+    charger, tag = make_charger(), make_id_tag().value
+    running = start(charger, tag, minutes_ago=10, meter_wh=800_000_000)
+    stopped = nameless_stop(charger, tag, minutes_ago=5, meter_wh=800_001_000, begun_at_wh=800_000)
+    assert (stopped.pk, stopped.energy_wh) == (running.pk, 1_000)
+
+
 def test_reading_committed_after_its_session_was_ended_counts() -> None:
     """E30: it was being written by one process while another ended the session; nobody sent it again."""
     charger = make_charger()
@@ -120,6 +159,27 @@ def test_reading_committed_after_its_session_was_ended_counts() -> None:
     unheard.sweep()
     session.refresh_from_db()
     assert (session.energy_wh, "amended" in session.flags) == (300, True)
+
+
+def test_a_doubt_is_said_once_with_what_it_comes_to_now() -> None:
+    """E38: what comes after the end changes what the readings support, not why the stop cannot be right."""
+    charger = make_charger()
+    session = start(charger, make_id_tag().value, minutes_ago=10)
+    nameless_stop(charger, session.id_tag, minutes_ago=5, meter_wh=90_000_000)
+    for minute, wh in enumerate((1_100, 1_200, 1_300)):
+        MeterReading.objects.create(
+            session=session,
+            charger=charger,
+            connector_number=1,
+            measured_at=utcnow() - timedelta(minutes=9 - minute),
+            received_at=utcnow(),
+            energy_wh=wh,
+            sampled_values=[],
+            digest=wh,
+        )
+        ledger.recount_ended(charger_id=charger.pk, session_id=session.pk)
+    (doubt,) = session.oddities.filter(flag="suspect")
+    assert doubt.reason.endswith("the readings support 0.300 kWh")
 
 
 def test_restart_ends_a_session_whose_charger_has_a_clock_that_runs_ahead() -> None:
