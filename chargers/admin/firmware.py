@@ -124,6 +124,7 @@ class CampaignForm(forms.ModelForm):
             *("name", "at_once", "location", "version", "retrieve_at", "install_at"),
             *("retries", "retry_interval_s", "signing_certificate", "signature"),
         )
+        field_classes = {"location": forms.CharField}  # chargers fetch from more than http
 
     def clean_at_once(self) -> int:
         if not self.cleaned_data["at_once"]:
