@@ -191,6 +191,17 @@ _SECTIONS: dict[str, list[tuple[str, str, Any, str]]] = {
             "Requests and handshakes of an address a second, in a process; ten seconds' worth at once. 0: any number.",
         ),
     ],
+    "Driver's page": [
+        (
+            "MAP_TILES_URL",
+            "tiles",
+            "",
+            "Pictures of the map, such as https://tiles.example/{z}/{x}/{y}.png; their host sees what drivers look at. "
+            "Empty: none.",
+        ),
+        ("MAP_ATTRIBUTION", "str", "", "Whose map it is, as its licence wants it said."),
+        ("MAP_ATTRIBUTION_URL", "web_address", "", "Where that leads to."),
+    ],
     "Receipts and accounts": [
         ("OPERATOR_NAME", "str", "", "Who sells, as receipts have it."),
         ("OPERATOR_ADDRESS", "str", "", "Its address, in one line."),
@@ -434,6 +445,22 @@ def _redis_prefix(text: str) -> str:
     return text
 
 
+def _tiles(text: str) -> str:
+    """Their host goes into the page's policy, so it is one, and has no gaps to fill."""
+    parts = r"(https?://[A-Za-z0-9.-]+(:\d+)?)?/[^\s\\]*"
+    if text and not (fullmatch(parts, text) and all(text.count(gap) == 1 for gap in ("{z}", "{x}", "{y}"))):
+        raise ValueError(
+            f"must be an address such as https://tiles.example/{{z}}/{{x}}/{{y}}.png, not {text!r}"
+        )
+    return text
+
+
+def _web_address(text: str) -> str:
+    if text and not fullmatch(r"https?://\S+", text):
+        raise ValueError(f"must be an address such as https://map.example/licence, not {text!r}")
+    return text
+
+
 def _wire_log(text: str) -> str:
     if text not in ("all", "without_meter_values", "off"):
         raise ValueError(f"must be all, without_meter_values or off, not {text!r}")
@@ -454,6 +481,8 @@ _READERS: dict[str, Callable[[str], Any]] = {
     "seconds": _seconds,
     "networks": _networks,
     "level": _level,
+    "tiles": _tiles,
+    "web_address": _web_address,
     "zone": _zone,
     "db_url": _database,
     "redis_url": _redis,

@@ -245,8 +245,8 @@ async def get_active_session(
 
 
 def _active_session(user_id: int) -> protocol.ActiveSession:
-    session = queries.open_session_of(user_id)
-    return protocol.ActiveSession(session=queries.state_of(session) if session else None)
+    state, _ = queries.situations_of([user_id])[user_id]
+    return protocol.ActiveSession(session=state)
 
 
 async def list_chargers(user: AbstractBaseUser, request: protocol.ListChargers) -> protocol.Chargers:
@@ -269,6 +269,7 @@ def _list_chargers(request: protocol.ListChargers) -> protocol.Chargers:
         station_id=request.station_id,
         near=(near.latitude, near.longitude, near.radius_km) if near else None,
         box=box_of(request.bbox) if request.bbox else None,
+        search=request.search or "",
         limit=request.limit,
         after=request.cursor or "",
     )

@@ -169,6 +169,7 @@ class Chargers(ActionView):
             OpenApiParameter("west", float),
             OpenApiParameter("north", float),
             OpenApiParameter("east", float),
+            OpenApiParameter("search", str),
             OpenApiParameter("limit", int),
             OpenApiParameter("cursor", str),
         ],
@@ -183,7 +184,7 @@ _NEAR, _BBOX = ("latitude", "longitude", "radius_km"), ("south", "west", "north"
 def _list_wish(query: Any) -> dict[str, Any]:
     """Query parameters as the action's `data`."""
     numbers = {"station_id": int, "limit": int, **dict.fromkeys((*_NEAR, *_BBOX), float)}
-    wish: dict[str, Any] = {name: query[name] for name in ("status", "cursor") if name in query}
+    wish: dict[str, Any] = {name: query[name] for name in ("status", "search", "cursor") if name in query}
     for name, kind in numbers.items():
         if name in query:
             try:
@@ -221,6 +222,7 @@ class WebSocketMessage(WireView):
         operation_id="websocket_message",
         tags=["charging"],
         request=Message,
+        parameters=[idempotency.HEADER],
         responses={200: MessageAnswer, **openapi.COMMAND_FAILURES},
     )
     def post(self, request: Request) -> Response:
@@ -232,7 +234,10 @@ class WebSocketMessage(WireView):
         try:
             if message.action in actions.SUBSCRIPTIONS:
                 raise UnknownAction(Words("%(action)s needs the socket", action=message.action))
-            data = perform(caller(request), message.action, message.data, language)
+            wish = message.data
+            if message.action in protocol.WITH_CLIENT_REF:
+                wish = idempotency.with_key(request, wish)
+            data = perform(caller(request), message.action, wish, language)
         except DomainError as error:
             data, status, headers = failure(error, language), HTTP_STATUS.get(error.code, 500), waiting(error)
         answer = protocol.response(message.action, data, message.request_id)

@@ -27,13 +27,13 @@ from sessions.events import ActiveSessionUpdate
 logger = logging.getLogger(__name__)
 
 POLICY_VIOLATION = 1008
-AT_CAPACITY, TOO_MANY_CONNECTIONS = "Server at capacity", "Too many connections"
+AT_CAPACITY, TOO_MANY_CONNECTIONS = Words("Server at capacity"), Words("Too many connections")
 # Actions that one socket may have under way; one more is told to wait for an answer first.
 MAX_CONCURRENT_ACTIONS = 32
 REMEMBERED = 64  # a charger's events are told to its groups one right after the other
 LOOK_BACK_S = 60  # longer than a transaction takes, and clocks of several machines differ
 
-_REASONS = {
+_REASONS: dict[str, str] = {
     auth.AUTHENTICATION_REQUIRED: "no_token",
     auth.INVALID_TOKEN: "invalid_token",
     auth.TOKEN_EXPIRED: "token_expired",
@@ -59,8 +59,9 @@ class AppSocket(SocketConsumer):
 
     def __init__(self) -> None:
         super().__init__()
-        self.language = languages.ENGLISH
+        self.language = self.language_of_close = languages.ENGLISH
         self.seq = 0  # of the user's last message that was sent here
+        self._asked: dict[str, list[str]] = {}  # the query of its handshake
         self.held: list[dict[str, Any]] | None = []  # events that came before the state was sent
         self.seen: dict[str, None] = {}  # ids of the last events, for a socket in several of their groups
         self.subscriptions = Subscriptions(self)
@@ -73,7 +74,10 @@ class AppSocket(SocketConsumer):
             counters.refused[self.role, limits.RateLimited.code] += 1
             await self.refuse(429, limits.RateLimited.sentence, [returning.header(AGAIN)])
             return
+        query = self.scope.get("query_string", b"").decode("latin-1")
+        self._asked = parse_qs(query, keep_blank_values=True)
         self.language = languages.of_scope(self.scope)
+        self.language_of_close = languages.of_wish(self._asked)
         await self.accept()
         try:
             self.claims = auth.claims_of(self._token())
@@ -103,8 +107,15 @@ class AppSocket(SocketConsumer):
             return
         finally:
             _arriving.discard(self)
-        await self._begin(situation, missed)
+        try:
+            await self._begin(situation, missed)
+        except Exception as error:  # the database has gone away meanwhile
+            if domain_error(error) is None:
+                raise
+            await self.close(TRY_AGAIN_LATER, AGAIN)
+            return
         self.token.begin_to_warn()
+        self._asked = {}  # the token is in it
 
     async def _missed(self, newest: int) -> list[feed.Missed] | None:
         """What was told since the `last_seq` the client gives, sets `seq` to it; None where that is not known."""
@@ -149,8 +160,7 @@ class AppSocket(SocketConsumer):
         return self._query("token") or auth.bearer(self.scope["headers"])
 
     def _query(self, name: str) -> str | None:
-        query = parse_qs(self.scope.get("query_string", b"").decode("latin-1"), keep_blank_values=True)
-        return query[name][0] if name in query else None
+        return self._asked[name][0] if name in self._asked else None
 
     def _warn(self, expires_at: datetime) -> None:
         self.keep(self.send_text(protocol.encode(protocol.TokenExpiring(expires_at=expires_at))))
@@ -165,11 +175,12 @@ class AppSocket(SocketConsumer):
     async def close(self, code: int, reason: str = "") -> None:
         """Who is to come back is told when, and with which `last_seq`."""
         wait_s = returning.wait_s(reason, crowd=len(open_sockets))
+        told = languages.sentence(reason, self.language_of_close)
         if wait_s is not None:
             last_seq = self.seq if self in open_sockets else None
-            word = protocol.Closing(code=code, reason=reason, retry_after=wait_s, last_seq=last_seq)
+            word = protocol.Closing(code=code, reason=told, retry_after=wait_s, last_seq=last_seq)
             await self.send_text(protocol.encode(word))
-        await super().close(code, reason)
+        await super().close(code, told)
 
     async def disconnect(self, code: int) -> None:
         if self in open_sockets:
@@ -314,8 +325,11 @@ class AppSocket(SocketConsumer):
         if "watch" in message:
             await self._watch(message["watch"])
         body = message["body"]
-        if "words" in message and self.language != languages.ENGLISH:
-            body = languages.retold(body, message["words"], self.language)
+        if self.language != languages.ENGLISH:
+            if "tick" in message:
+                body = languages.tick_retold(body, self.language)
+            elif "words" in message:
+                body = languages.retold(body, message["words"], self.language)
         if "tick" in message:  # numberless: who missed it gets the next
             events_sent["tick"] += 1
             body = f'{body[:-1]},"seq":{self.seq}}}'

@@ -108,6 +108,7 @@ REQUESTS: dict[str, list[dict[str, Any]]] = {
     "list_chargers": [
         {},
         {"status": "available", "near": {"latitude": 52.0907, "longitude": 5.1214, "radius_km": 5}},
+        {"search": "quay", "limit": 20},
     ],
     "subscribe": [
         {"charger_ids": ["CP001"]},
@@ -117,7 +118,10 @@ REQUESTS: dict[str, list[dict[str, Any]]] = {
     ],
     "unsubscribe": [{"all": True}, {"bbox": None}],
     "watch": [{"charger_id": "CP001", "connector_id": 1}, {"station_id": 1}],
-    "reserve": [{"charger_id": "CP001", "connector_id": 1, "minutes": 15}],
+    "reserve": [
+        {"charger_id": "CP001", "connector_id": 1, "minutes": 15},
+        {"charger_id": "CP001", "connector_id": 1, "minutes": 15, "client_ref": "4c1d7a20-reserve"},
+    ],
     "list_sessions": [{}, {"status": "completed", "limit": 10}],
     "get_session": [{"session_id": 1, "points": 200}],
     "refresh_token": [{"token": "eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9.…"}],
@@ -301,11 +305,17 @@ def _channel(messages: list[str]) -> Document:
                     "type": "object",
                     "properties": {
                         "token": {"type": "string", "description": "An access token (JWT)."},
+                        "last_seq": {
+                            "type": "integer",
+                            "minimum": 0,
+                            "description": "The highest `seq` you had: after the state comes what was told since, "
+                            "or `resync` where that is not kept any more.",
+                        },
                         "lang": {
                             "type": "string",
                             "enum": [code for code, _ in settings.LANGUAGES],
                             "description": "The language of sentences for people: `error`, `title`, `message` of "
-                            "events and answers. Codes and details are the same in all.",
+                            "events and answers, and of the reasons of closes. Codes and details are the same in all.",
                         },
                     },
                 },
@@ -318,14 +328,14 @@ def _channel(messages: list[str]) -> Document:
                         },
                         "Accept-Language": {
                             "type": "string",
-                            "description": "As browsers send it, in the place of `lang`.",
+                            "description": "As browsers send it, in the place of `lang`; not for closes.",
                         },
                     },
                 },
             }
         },
         "x-close-codes": [
-            {"code": code, "reason": reason, "description": meaning} for code, reason, meaning in CLOSES
+            {"code": code, "reason": str(reason), "description": meaning} for code, reason, meaning in CLOSES
         ],
     }
 

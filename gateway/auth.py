@@ -17,12 +17,13 @@ from rest_framework_simplejwt.settings import api_settings
 from rest_framework_simplejwt.tokens import AccessToken, Token
 from rest_framework_simplejwt.utils import get_md5_hash_password
 
+from chargers.words import Words
 from gateway import lockout, logins, proxies
 from gateway.models import LogIn
 
-AUTHENTICATION_REQUIRED = "Authentication required"
-INVALID_TOKEN = "Invalid authentication token"  # noqa: S105  (a sentence)
-TOKEN_EXPIRED = "Token expired"  # noqa: S105
+AUTHENTICATION_REQUIRED = Words("Authentication required")
+INVALID_TOKEN = Words("Invalid authentication token")
+TOKEN_EXPIRED = Words("Token expired")
 
 
 class AccountBackend(ModelBackend):
@@ -99,7 +100,7 @@ def user_for(claims: Claims) -> User:
 
 def users_for(claims: Collection[Claims]) -> dict[Claims, User]:
     """The tokens' users: those that exist, are active, have the password of then, and are logged in still."""
-    log_ins = LogIn.objects.filter(ended_at=None).select_related("user")
+    log_ins = LogIn.objects.filter(ended_at=None).select_related("user").only("user")
     by_login = log_ins.in_bulk({claim.login_id for claim in claims if claim.login_id})
     by_id = get_user_model().objects.in_bulk({claim.user_id for claim in claims if not claim.login_id})
     found = {}

@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any
 
+from asgiref.sync import markcoroutinefunction
 from django.conf import settings
 
 from chargers import bus
@@ -105,14 +106,13 @@ def ensure_started() -> Background:
 def with_background(app: App) -> App:
     """The application, with its background work and the ASGI lifespan."""
 
-    async def application(scope: Any, receive: Any, send: Any) -> None:
+    def application(scope: Any, receive: Any, send: Any) -> Awaitable[None]:
         if scope["type"] == "lifespan":
-            await _lifespan(receive, send)
-            return
+            return _lifespan(receive, send)
         ensure_started()
-        await app(scope, receive, send)
+        return app(scope, receive, send)
 
-    return application
+    return markcoroutinefunction(application)
 
 
 async def _lifespan(receive: Any, send: Any) -> None:

@@ -26,6 +26,7 @@ async def reserve(user: AbstractBaseUser, request: protocol.Reserve) -> protocol
             minutes=request.minutes,
             expires_at=request.expires_at,
             command_id=command_id,
+            client_ref=request.client_ref,
         )
         if reservation.command_id == command_id:
             await end_of(command_id, done)

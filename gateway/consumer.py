@@ -15,13 +15,14 @@ from channels.consumer import AsyncConsumer, get_handler_name
 from channels.exceptions import StopConsumer
 from channels.layers import get_channel_layer
 
+from chargers.words import Words
 from gateway import counters, logs, returning
 
 logger = logging.getLogger(__name__)
 
 Message = dict[str, Any]
 
-TRY_AGAIN_LATER, AGAIN = 1013, "Try again later"
+TRY_AGAIN_LATER, AGAIN = 1013, Words("Try again later")
 STUCK_S = 20
 
 live: set["SocketConsumer"] = set()
@@ -231,7 +232,7 @@ class SocketConsumer(AsyncConsumer):
 
     async def queue_overflow(self, message: Message) -> None:
         """More waited for this client than it reads: it reconnects and gets the state as it is."""
-        await self.close(TRY_AGAIN_LATER, "Too slow")
+        await self.close(TRY_AGAIN_LATER, Words("Too slow"))
 
 
 async def _ended(tasks: set[asyncio.Task[Any]]) -> None:

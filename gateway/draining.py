@@ -11,6 +11,7 @@ from contextlib import suppress
 
 from django.conf import settings
 
+from chargers.words import Words
 from gateway import consumer
 from gateway.consumer import SocketConsumer, live
 
@@ -71,7 +72,7 @@ async def _begin_to_retire(over: asyncio.Event) -> list[asyncio.Task[None]]:
 async def _retire(socket: SocketConsumer, over: asyncio.Event) -> None:
     """Close it when nothing is under way there, or all is over."""
     await until(lambda: not socket.is_at_work(), over, patience_s=0)
-    await socket.close(SERVICE_RESTART, "Service restart")
+    await socket.close(SERVICE_RESTART, Words("Service restart"))
 
 
 async def until(condition: Callable[[], bool], over: asyncio.Event, *, patience_s: float = GOODBYE_S) -> None:

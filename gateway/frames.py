@@ -8,21 +8,23 @@ a frame that arrives in parts, and what follows it until a frame ends where the 
 import asyncio
 from typing import Any
 
-from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.frames import apply_mask
 from websockets.protocol import State
+
+from gateway.handshakes import QuickHandshake
 
 WHOLE_TEXT = 0x81  # FIN and the opcode of text
 MASKED, EXTENDED = 0x80, 126
 MAX_SHORT = 0xFFFF
 
 
-class QuickFrames(WebSocketsSansIOProtocol):
+class QuickFrames(QuickHandshake):
     """`max_size` of the configuration holds on either way."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.queue: Arrived = Arrived(self.loop)  # type: ignore[assignment]  # what uvicorn needs of a queue
+        self.writable: Writable = Writable()  # type: ignore[assignment]  # likewise
         self.is_between_frames = False
 
     def data_received(self, data: bytes) -> None:
@@ -79,7 +81,9 @@ class QuickFrames(WebSocketsSansIOProtocol):
         ):
             await super().send(message)
             if message["type"] == "websocket.accept":
-                del self.request, self.response  # the handshake is over; they are as large as all the rest
+                # The handshake is over; what is left of a slow one is as large as all the rest.
+                self.request = self.response = None  # type: ignore[assignment]
+                self.is_between_frames = self._is_between_frames()
             return
         payload = text.encode()
         length = len(payload)
@@ -96,6 +100,31 @@ def _innermost(generator: Any) -> Any:
     while (inner := generator.gi_yieldfrom) is not None:
         generator = inner
     return generator
+
+
+class Writable:
+    """An asyncio.Event that is set, most of the time, and takes no room then."""
+
+    __slots__ = ("_event",)
+
+    def __init__(self) -> None:
+        self._event: asyncio.Event | None = None
+
+    def is_set(self) -> bool:
+        return self._event is None
+
+    def set(self) -> None:
+        if self._event is not None:
+            self._event.set()
+            self._event = None
+
+    def clear(self) -> None:
+        if self._event is None:
+            self._event = asyncio.Event()
+
+    async def wait(self) -> None:
+        if self._event is not None:
+            await self._event.wait()
 
 
 class Arrived:

@@ -4,7 +4,6 @@ import asyncio
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Any
 
 import msgspec
 from django.conf import settings
@@ -24,33 +23,41 @@ class HeldToken:
     ) -> None:
         self.warn, self.expire = warn, expire
         self.claims = claims
-        self._warning: asyncio.TimerHandle | None = None
-        self._expiry = self._in(0, expire)
+        self._may_warn = self._is_near = False
+        # One timer for both: 10,000 sockets have one each.
+        self._timer = self._in(settings.TOKEN_WARNING_S, self._is_due)
 
     def hold(self, claims: auth.Claims) -> None:
         """From here on this one counts."""
         self.let_go()
         self.claims = claims
-        self._expiry = self._in(0, self.expire)
-        self.begin_to_warn()
+        self._is_near = False
+        self._timer = self._in(settings.TOKEN_WARNING_S, self._is_due)
 
     def begin_to_warn(self) -> None:
         """Once the client has been told all that comes first."""
-        self._warning = self._in(settings.TOKEN_WARNING_S, self.warn, self.expires_at)
+        self._may_warn = True
+        if self._is_near:
+            self.warn(self.expires_at)
 
-    def _in(self, early_s: float, call: Callable[..., None], *args: Any) -> asyncio.TimerHandle:
+    def _is_due(self) -> None:
+        """To be warned of."""
+        self._is_near = True
+        self._timer = self._in(0, self.expire)
+        if self._may_warn:
+            self.warn(self.expires_at)
+
+    def _in(self, early_s: float, call: Callable[[], None]) -> asyncio.TimerHandle:
         """So long before the end; at once if that has passed."""
         left_s = self.claims.expires - time.time() - early_s
-        return asyncio.get_running_loop().call_later(max(0.0, left_s), call, *args)
+        return asyncio.get_running_loop().call_later(max(0.0, left_s), call)
 
     @property
     def expires_at(self) -> datetime:
         return datetime.fromtimestamp(self.claims.expires, UTC)
 
     def let_go(self) -> None:
-        self._expiry.cancel()
-        if self._warning is not None:
-            self._warning.cancel()
+        self._timer.cancel()
 
 
 async def presented(data: msgspec.Raw, user: User) -> auth.Claims:

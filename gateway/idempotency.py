@@ -18,13 +18,13 @@ HEADER = OpenApiParameter(
 def with_key(request: Request, body: msgspec.Raw) -> msgspec.Raw:
     """The body with the header's name for it as `client_ref`. Raises ValidationFailed where it has another one.
 
-    What is no JSON object is left as it is: who decodes it says so.
+    Null counts as empty. What is no JSON object is left as it is: who decodes it says so.
     """
     key = request.headers.get("Idempotency-Key")
     if key is None:
         return body
     try:
-        fields = msgspec.json.decode(body, type=dict[str, msgspec.Raw])
+        fields = msgspec.json.decode(body, type=dict[str, msgspec.Raw] | None) or {}
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return body
     key = _unquoted(key.strip())

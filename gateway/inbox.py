@@ -1,7 +1,7 @@
 """A socket's messages from the channel layer: bounded, counted, and read by one."""
 
 import asyncio
-from collections import deque
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
@@ -37,9 +37,18 @@ class Inbox:
     __slots__ = ("groups", "messages", "waiting")
 
     def __init__(self) -> None:
-        self.groups: set[Any] = set()  # those it is in, so that none remembers it longer than it lives
-        self.messages: deque[Message] = deque()
+        self.groups: Collection[Any] = ()  # those it is in, so that none remembers it longer than it lives
+        self.messages: list[Message] = []  # few at a time; a deque alone is half a kilobyte
         self.waiting: asyncio.Future[None] | None = None
+
+    def enter(self, group: Any) -> None:
+        if not isinstance(self.groups, set):  # chargers' are in none
+            self.groups = set()
+        self.groups.add(group)
+
+    def leave(self, group: Any) -> None:
+        if isinstance(self.groups, set):
+            self.groups.discard(group)
 
     def put(self, message: Message) -> None:
         if len(self.messages) >= LAGGING and "tick" in message:
@@ -56,7 +65,7 @@ class Inbox:
     def _forget_ticks(self, tick: Any) -> None:
         kept = [message for message in self.messages if message.get("tick") != tick]
         counters.coalesced += len(self.messages) - len(kept)
-        self.messages = deque(kept)
+        self.messages = kept
 
     async def get(self) -> Message:
         while not self.messages:
@@ -65,4 +74,4 @@ class Inbox:
                 await self.waiting
             finally:
                 self.waiting = None
-        return self.messages.popleft()
+        return self.messages.pop(0)

@@ -16,6 +16,7 @@ from django.utils.translation.trans_real import parse_accept_lang_header
 from rest_framework.request import Request
 
 from chargers.words import Made, Words, said, said_of
+from sessions.readings import span
 
 ENGLISH = "en"
 
@@ -31,6 +32,12 @@ def of_scope(scope: dict[str, Any]) -> str:
     query = parse_qs(scope.get("query_string", b"").decode("latin-1"))
     header = next((value for name, value in scope["headers"] if name == b"accept-language"), b"")
     return _chosen(query.get("lang", [""])[0], header.decode("latin-1"))
+
+
+def of_wish(query: dict[str, list[str]]) -> str:
+    """What was asked for by `?lang=` alone. A close's reason is in this: apps from before there were languages look
+    for the English one, whatever their browser accepts."""
+    return _chosen(query.get("lang", [""])[0], "")
 
 
 @lru_cache(maxsize=1000)
@@ -73,6 +80,21 @@ def sentence(text: str, language: str) -> str:
         return text
     with override(language):
         return said(text)
+
+
+# Of a tick: what is said of which figure. So that ticks, of which there are most, carry no sentences for the few.
+_SPANS = {"time_remaining_display": "time_remaining", "charging_duration_display": "charging_duration"}
+
+
+def tick_retold(body: str, language: str) -> str:
+    """An encoded `meter_value` with its spans of time in that language."""
+    event = orjson.loads(body)
+    data = event["data"]
+    with override(language):
+        for display, seconds in _SPANS.items():
+            if data[display] is not None:
+                data[display] = said(span(data[seconds]))
+    return orjson.dumps(event).decode()
 
 
 def retold(body: str, words: dict[str, Made], language: str) -> str:

@@ -65,13 +65,13 @@ class MemoryLayer(BaseChannelLayer):
 
     async def group_add(self, group: str, channel: str) -> None:
         if inbox := self.channels.get(channel):
-            inbox.groups.add(group)
+            inbox.enter(group)
             self.groups.setdefault(group, {})[channel] = inbox
 
     async def group_discard(self, group: str, channel: str) -> None:
         members = self.groups.get(group, {})
         if inbox := members.pop(channel, None):
-            inbox.groups.discard(group)
+            inbox.leave(group)
         if not members:
             self.groups.pop(group, None)
 
@@ -233,7 +233,7 @@ class Hub:
         """Returns when whatever is sent to the group from now on is heard, unless Redis is away."""
         inbox = self.channels[channel]
         name = _group_channel(self.prefix, group)
-        inbox.groups.add(name)
+        inbox.enter(name)
         self.groups.setdefault(name, {})[channel] = inbox
         try:
             await self.link_of(name).subscribe(name)
@@ -249,7 +249,7 @@ class Hub:
         if members is None:
             return
         if inbox := members.pop(channel, None):
-            inbox.groups.discard(name)
+            inbox.leave(name)
         if not members:
             del self.groups[name]
             self.link_of(name).unsubscribe(name)

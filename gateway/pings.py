@@ -18,6 +18,10 @@ class PingedSocket(QuickFrames):
         if hasattr(self, "scope"):  # its handshake was one; the consumer has not begun yet
             self.scope["state"]["pings"] = self
 
+    def meet(self, target: bytes, headers: list[tuple[bytes, bytes]], answer: bytes) -> None:
+        super().meet(target, headers, answer)
+        self.scope["state"]["pings"] = self
+
     def send_pings(self, wanted: bool) -> None:
         """From now on, or from the handshake on; a socket is pinged unless told otherwise."""
         was_wanted = self.ping_interval is not None

@@ -52,6 +52,14 @@ RowId = Annotated[int, msgspec.Meta(ge=1, le=2**63 - 1)]
 StationId = Annotated[int, msgspec.Meta(ge=1, le=2**63 - 1)]
 ConnectorNumber = Annotated[int, msgspec.Meta(ge=1, le=100, description="OCPP's connectorId, from 1")]
 IdTagText = Annotated[str, msgspec.Meta(min_length=1, max_length=20, description="OCPP 1.6 idTag")]
+SearchWords = Annotated[
+    str,
+    msgspec.Meta(
+        max_length=100,
+        pattern=_TEXT,
+        description="Words, each in the charger's identity or in its station's name or address",
+    ),
+]
 RequestId = str | int
 ClientRef = Annotated[
     str,
@@ -114,6 +122,7 @@ class ListChargers(msgspec.Struct, kw_only=True):
     station_id: StationId | None = None
     near: Near | None = None
     bbox: BoundingBox | None = None
+    search: SearchWords | None = None
     limit: Annotated[int, msgspec.Meta(ge=1, le=200)] = 50
     cursor: Annotated[str, msgspec.Meta(max_length=255, pattern=_TEXT)] | None = None
 
@@ -161,6 +170,7 @@ class Reserve(msgspec.Struct, kw_only=True):
     connector_id: ConnectorNumber | None = None
     minutes: Annotated[int, msgspec.Meta(ge=1, le=1440)] | None = None
     expires_at: Annotated[datetime, msgspec.Meta(tz=True)] | None = None
+    client_ref: ClientRef | None = None
 
 
 class CancelReservation(msgspec.Struct, kw_only=True):
@@ -383,6 +393,11 @@ ACTIONS: dict[str, tuple[type[msgspec.Struct], type[msgspec.Struct]]] = {
     "get_session": (GetSession, SessionDetail),
     "ping": (Ping, Pong),
 }
+
+WITH_CLIENT_REF = frozenset(
+    name for name, (request, _) in ACTIONS.items() if "client_ref" in request.__struct_fields__
+)
+"""Actions whose repetition is known by it."""
 
 ERROR_CODES = [
     "invalid_message",

@@ -11,6 +11,7 @@ from ipaddress import ip_address
 from typing import Any
 from urllib.parse import unquote_to_bytes
 
+from asgiref.sync import markcoroutinefunction
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 from django.conf import settings
@@ -26,10 +27,10 @@ MAX_CERTIFICATE = 20_000  # bytes of the header
 def behind_proxies(app: App) -> App:
     """The application, seeing its clients as they are on the other side of our proxies."""
 
-    async def application(scope: Scope, receive: Any, send: Any) -> None:
-        await app(seen_through(scope) if scope["type"] in _SCHEMES else scope, receive, send)
+    def application(scope: Scope, receive: Any, send: Any) -> Awaitable[None]:
+        return app(seen_through(scope) if scope["type"] in _SCHEMES else scope, receive, send)
 
-    return application
+    return markcoroutinefunction(application)  # without one more coroutine for as long as a connection lives
 
 
 def seen_through(scope: Scope) -> Scope:

@@ -48,9 +48,9 @@ class _Sheet:
     def _head(self) -> None:
         receipt, operator = self.receipt, self.receipt.operator
         self.page.set_title(f"{gettext('Receipt')} {receipt.number}")
-        self._text(operator.name, size=12, bold=True)
+        self._text(self._apart(operator.name), size=12, bold=True)
         if operator.address:
-            self._text(operator.address, colour=_GREY)
+            self._text(self._apart(operator.address), colour=_GREY)
         if operator.tax_id:
             self._text(f"{gettext('Tax number')}: {operator.tax_id}", colour=_GREY)
         self.page.ln(10)
@@ -69,9 +69,9 @@ class _Sheet:
             (gettext("Receipt number"), receipt.number),
             (gettext("Revision"), str(receipt.revision) if receipt.corrected else ""),
             (gettext("Date of issue"), f"{receipt.issued_at:%Y-%m-%d}"),
-            (gettext("Customer"), who),
-            (gettext("Station"), place),
-            (gettext("Charger"), charger),
+            (gettext("Customer"), self._apart(who)),
+            (gettext("Station"), self._apart(place)),
+            (gettext("Charger"), self._apart(charger)),
             (gettext("Start"), self._time(receipt.started_at_local)),
             (gettext("End"), self._time(receipt.stopped_at_local)),
             (gettext("Duration"), _span(receipt.duration_s)),
@@ -100,7 +100,7 @@ class _Sheet:
         self._rule()
         for line in self.receipt.lines:
             quantity = (
-                self._as_is(f"{_plain(line.quantity)} {_unit(line)}") if line.quantity is not None else ""
+                self._apart(f"{_plain(line.quantity)} {_unit(line)}") if line.quantity is not None else ""
             )
             price = self._money(_price(line.unit_price)) if line.unit_price is not None else ""
             self._columns((_name(line), quantity, price, self._money(str(line.amount))))
@@ -129,6 +129,10 @@ class _Sheet:
     def _as_is(self, text: str) -> str:
         """Signs and figures stay in their order, also among text from right to left."""
         return f"\u2066{text}\u2069" if self.is_rtl else text
+
+    def _apart(self, text: str) -> str:
+        """A name goes the way its own letters do."""
+        return f"\u2068{text}\u2069" if self.is_rtl and text else text
 
     def _columns(self, texts: tuple[str, ...], *, colour: tuple[int, int, int] = _BLACK) -> None:
         aligned = (self.start, self.end, self.end, self.end)

@@ -1,7 +1,13 @@
-"""WebSocket paths: `/ocpp/<identity>` is for chargers, `/` and `/ws/` for apps, anything else is not there."""
+"""WebSocket paths: `/ocpp/<identity>` is for chargers, `/` and `/ws/` for apps, anything else is not there.
 
-from channels.routing import URLRouter
-from django.urls import re_path
+Channels' URLRouter would leave every connection a copy of its scope and two coroutines more, for as long as it lives.
+"""
+
+import re
+from collections.abc import Coroutine
+from typing import Any
+
+from asgiref.sync import markcoroutinefunction
 
 from gateway.app_socket import AppSocket
 from gateway.consumer import SocketConsumer
@@ -21,10 +27,17 @@ class Nowhere(SocketConsumer):
         pass
 
 
-websockets = URLRouter(
-    [
-        re_path(r"^ocpp/.+$", ChargerSocket.as_asgi()),  # the identity is read from the raw path
-        re_path(r"^(ws/?)?$", AppSocket.as_asgi()),
-        re_path(r"", Nowhere.as_asgi()),
-    ]
-)
+PATHS: list[tuple[re.Pattern[str], type[SocketConsumer]]] = [
+    (re.compile(r"ocpp/.+"), ChargerSocket),  # the identity is read from the raw path
+    (re.compile(r"(ws/?)?"), AppSocket),
+]
+
+
+def websockets(scope: dict[str, Any], receive: Any, send: Any) -> Coroutine[Any, Any, None]:
+    """An ASGI application: the socket of that path."""
+    path = scope["path"].removeprefix(scope.get("root_path", "")).lstrip("/")
+    socket = next((socket for pattern, socket in PATHS if pattern.fullmatch(path)), Nowhere)
+    return socket()(scope, receive, send)
+
+
+markcoroutinefunction(websockets)

@@ -15,6 +15,7 @@ from django.conf import settings
 from django.core.management.base import CommandError
 
 from gateway import draining, tls
+from gateway.handshakes import Http
 from gateway.tls import TlsSocket
 
 # Above the app protocol's 64 KiB, so that a large message is answered rather than cut off; above it, close 1009.
@@ -27,6 +28,7 @@ def config(*, host: str, port: int) -> uvicorn.Config:
         settings.ASGI_APPLICATION.rpartition(".")[0] + ":application",
         host=host,
         port=port,
+        http=Http,
         ws=TlsSocket,
         ws_max_size=MAX_FRAME_BYTES,
         ws_ping_interval=settings.WS_PING_INTERVAL_S,

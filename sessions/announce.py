@@ -16,7 +16,7 @@ from sessions.events import (
 from sessions.feed import tell
 from sessions.models import ChargingSession
 from sessions.queries import duration_s, open_sessions_of, state_of
-from sessions.readings import kwh
+from sessions.readings import kwh, span
 
 
 def _tell(session: ChargingSession, event: UserEvent) -> None:

@@ -23,6 +23,17 @@ _NEWEST_OF_EACH = """
 """
 
 
+# What `_state` shows. Half of a row's cost is its columns, and three rows are one session.
+_SHOWN = (
+    *("user_id", "status", "transaction_id", "start_command_id", "id_tag", "requested_at", "started_at"),
+    *("stopped_at", "stop_reason", "meter_start_wh", "meter_stop_wh", "energy_wh", "currency"),
+    *("price_per_kwh", "price_per_minute", "price_per_session", "tax_percent", "cost"),
+    *("error_code", "error_message"),
+    *("charger__identity", "charger__channel_name", "charger__station__name", "charger__station__address"),
+    "connector__number",
+)
+
+
 def with_relations(sessions: QuerySet[ChargingSession]) -> QuerySet[ChargingSession]:
     return sessions.select_related("charger__station", "connector")
 
@@ -36,7 +47,7 @@ def open_sessions_of(*user_ids: int) -> QuerySet[ChargingSession]:
 def situations_of(user_ids: Collection[int]) -> dict[int, tuple[SessionState | None, list[int]]]:
     """For each user, in as many queries as for one: the state of the newest open session, and the chargers of all."""
     sessions: dict[int, list[ChargingSession]] = {user_id: [] for user_id in user_ids}
-    for session in open_sessions_of(*user_ids):
+    for session in open_sessions_of(*user_ids).only(*_SHOWN):
         assert session.user_id is not None  # it is one of those
         sessions[session.user_id].append(session)
     states = states_of([each[0] for each in sessions.values() if each])

@@ -6,6 +6,8 @@ from typing import Any
 
 import msgspec
 
+from chargers.words import Words
+
 
 class Reading(msgspec.Struct, kw_only=True, frozen=True):
     """What a meter showed at one moment; None where it did not say.

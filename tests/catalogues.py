@@ -17,12 +17,13 @@ from babel.messages.pofile import read_po, write_po
 ROOT = Path(__file__).resolve().parent.parent
 LOCALE = ROOT / "gateway" / "locale"
 PACKAGES = ("chargers", "sessions", "gateway")
+SAYING = ("Words", "gettext")
 HEADER = "# What drivers are told. `python -m tests.catalogues` adds what is new and compiles."
 
 
 def used() -> dict[str, list[str]]:
-    """Every sentence that may be told to a driver, with the files it stands in: what is given to `Words`, and what the
-    domain's errors say."""
+    """Every sentence that may be told to a driver, with the files it stands in: what is given to `Words` or `gettext`,
+    and what the domain's errors say."""
     found: dict[str, list[str]] = {}
     for template, where in sorted({*_in_code(), *_of_errors()}, key=lambda each: (each[1], each[0])):
         found.setdefault(template, []).append(where)
@@ -33,10 +34,10 @@ def _in_code() -> Iterator[tuple[str, str]]:
     for package in PACKAGES:
         for file in (ROOT / package).rglob("*.py"):
             text = file.read_text()
-            if "Words(" not in text:
+            if not any(f"{name}(" in text for name in SAYING):
                 continue
             for node in ast.walk(ast.parse(text)):
-                if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "Words" and node.args:
+                if isinstance(node, ast.Call) and getattr(node.func, "id", "") in SAYING and node.args:
                     template = node.args[0]
                     if isinstance(template, ast.Constant) and isinstance(template.value, str):
                         yield template.value, str(file.relative_to(ROOT))

@@ -16,13 +16,14 @@ FLOWS = [
     "tests/flows/test_resilience.py",
     "tests/flows/test_soak.py::test_rolling_restart_of_two_processes_under_load_loses_and_doubles_nothing",
     "tests/flows/test_bus_away.py::test_an_ending_that_went_lost_is_seen_when_the_bus_is_back",
+    "tests/flows/test_slow_reader.py",
     "tests/gateway/test_leader.py",
 ]
 BEGIN, END = "<!-- figures: written by `make resilience` -->", "<!-- end of figures -->"
 
 
 def measure(figures: Path) -> int:
-    longer = {"STOPPED_S": "30", "ROLLING_MINUTES": "1"}
+    longer = {"STOPPED_S": "30", "ROLLING_MINUTES": "1", "SLOW_READER_S": "60"}
     command = [sys.executable, "-m", "pytest", "-q", "--timeout=300", *FLOWS]
     environment = {**os.environ, **longer, "STACK": "real", "CI": "true", "FIGURES": str(figures)}
     return subprocess.run(command, cwd=ROOT, env=environment).returncode

@@ -58,6 +58,9 @@ def test_without_anything_set_the_defaults_are_the_tables() -> None:
         ("ALLOWED_HOSTS", "a.example", ["a.example"]),
         ("LOG_LEVEL", "debug", "DEBUG"),
         ("TIME_ZONE", "Europe/Amsterdam", "Europe/Amsterdam"),
+        ("MAP_TILES_URL", "/tiles/{z}/{x}/{y}.png", "/tiles/{z}/{x}/{y}.png"),
+        ("MAP_TILES_URL", "https://t.example/{z}/{y}/{x}?k=a", "https://t.example/{z}/{y}/{x}?k=a"),
+        ("MAP_ATTRIBUTION_URL", "https://map.example/", "https://map.example/"),
         ("REDIS_URL", "rediss://:pw@cache:6380/1", "rediss://:pw@cache:6380/1"),
         ("REDIS_URL", "redis+sentinel://a,b/mymaster", "redis+sentinel://a,b/mymaster"),
         ("SECRET_KEY", "$ecret=#'\"key", "$ecret=#'\"key"),  # no reference to anything
@@ -97,6 +100,12 @@ def test_database_url(monkeypatch: pytest.MonkeyPatch) -> None:
         ("REDIS_URL", "localhost:6379"),
         ("REDIS_URL", "http://:hidden@cache"),
         ("REDIS_PREFIX", "with space"),
+        ("MAP_TILES_URL", "https://t.example/map.png"),
+        ("MAP_TILES_URL", "https://t.example/{s}/{z}/{x}/{x}/{y}.png"),
+        ("MAP_TILES_URL", "https://{x}.example/{z}/{y}.png"),
+        ("MAP_TILES_URL", "https://t.example;script-src/{z}/{x}/{y}.png"),
+        ("MAP_TILES_URL", "javascript://t.example/{z}/{x}/{y}.png"),
+        ("MAP_ATTRIBUTION_URL", "javascript:alert(1)"),
     ],
 )
 def test_wrong_value_fails_by_name(name: str, text: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -29,19 +29,23 @@ class Acceptance:
 
     def __init__(self, registration: str) -> None:
         self.registration = registration
-        self._asked_for: set[str] = set()
+        self._asked_for: tuple[str, ...] = ()
 
     def asked(self, action: str, payload: dict[str, Any]) -> None:
         """We are about to send this: what it leads to will be heard."""
         if action in _TRIGGERS:
             message = str(payload.get("requestedMessage"))
-            self._asked_for.add(_TRIGGERED.get(message, message))
+            self._remember(_TRIGGERED.get(message, message))
             if (
                 message == "FirmwareStatusNotification"
             ):  # a signed update has a message of its own (L01.FR.28)
-                self._asked_for.add("SignedFirmwareStatusNotification")
+                self._remember("SignedFirmwareStatusNotification")
         elif action in _CONSEQUENCES:
-            self._asked_for.add(_CONSEQUENCES[action])
+            self._remember(_CONSEQUENCES[action])
+
+    def _remember(self, message: str) -> None:
+        if message not in self._asked_for:
+            self._asked_for += (message,)
 
     def guarded(self, action: str, handler: Handler) -> Handler:
         """The handler, or one that refuses."""

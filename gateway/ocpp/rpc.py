@@ -7,7 +7,6 @@ time; the others queue (OCPP-J 1.6 §4.1.1).
 import asyncio
 import logging
 import re
-from collections import OrderedDict
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from time import time
@@ -129,10 +128,10 @@ class Rpc:
         self._send = send
         self._turn = asyncio.Lock()
         self._open: tuple[str, asyncio.Future[tuple[Any, str]]] | None = None
-        self._timed_out: OrderedDict[str, Sent] = OrderedDict()
+        self._timed_out: dict[str, Sent] = {}
         self.frame, self._action = "", ""  # what is being handled: frames are, one after the other
-        self._judged: set[str] = set()
-        self._answers: OrderedDict[str, tuple[int, str]] = OrderedDict()  # id → (the CALL's hash, our answer)
+        self._judged: tuple[str, ...] = ()
+        self._answers: dict[str, tuple[int, str]] = {}  # id → (the CALL's hash, our answer)
         self._closed = False
 
     # --- frames in ---
@@ -266,7 +265,7 @@ class Rpc:
         if action in self.tolerant:
             if action in self._judged:
                 return None
-            self._judged.add(action)
+            self._judged += (action,)
         schema = validator(self.version, action)
         assert schema is not None  # every handler is of an action of the version
         if schema.is_valid(payload):
@@ -291,7 +290,7 @@ class Rpc:
     def _remember(self, key: str, content: int, reply: str) -> None:
         self._answers[key] = (content, reply)
         if len(self._answers) > REMEMBERED:
-            self._answers.popitem(last=False)
+            del self._answers[next(iter(self._answers))]
 
     def _told(self, key: str, content: int) -> str | None:
         """Told twice on this connection: the same answer, and nothing done again (E14).
@@ -334,7 +333,7 @@ class Rpc:
             verdict = "timeout"
             self._timed_out[message_id] = sent
             if len(self._timed_out) > REMEMBERED:
-                self._timed_out.popitem(last=False)
+                del self._timed_out[next(iter(self._timed_out))]
             raise CallTimeout from None
         except OSError as error:  # the server's way to say that the other side is gone
             raise ConnectionLost from error

@@ -15,7 +15,7 @@ from chargers import commands
 from chargers import services as charger_services
 from chargers.errors import Superseded
 from chargers.events import utcnow
-from chargers.models import Charger, Command
+from chargers.models import Command
 from chargers.quirks import Quirks
 from chargers.security import Refused
 from gateway import counters, logs, returning, tracing
@@ -41,13 +41,13 @@ _arriving: set["ChargerSocket"] = set()
 
 def present_charger_ids() -> list[int]:
     """The chargers whose sockets this process holds."""
-    return [socket.charger.pk for socket in list(_present)]  # asked for from other threads too
+    return [socket.charger_id for socket in list(_present)]  # asked for from other threads too
 
 
 async def confirm_presence() -> None:
     """Tell the database that our chargers are here, and find out whose they are not any more."""
     sockets = {socket.channel_name: socket for socket in _present}
-    chargers = {name: socket.charger.pk for name, socket in sockets.items()}
+    chargers = {name: socket.charger_id for name, socket in sockets.items()}
     for name in await in_db(charger_services.confirm_presence, chargers):
         await sockets[name].reclaim()
 
@@ -67,7 +67,7 @@ async def resync(since: datetime) -> None:
 class ChargerSocket(SocketConsumer):
     """One connection of one charger. The newest owns the charger; an older one only ends."""
 
-    charger: Charger
+    charger_id: int
     rpc: Rpc
     epoch: int
     _listening: asyncio.Task[None] | None = None
@@ -111,7 +111,7 @@ class ChargerSocket(SocketConsumer):
         # The charger's order of preference counts, and what it spoke last time does not (E7).
         offered = self.scope["subprotocols"]
         version = next((p for p in offered if p in ADAPTERS), None)
-        self.charger, self.recorder = charger, recorder_of(charger.pk)
+        self.charger_id, self.recorder = charger.pk, recorder_of(charger.pk)
         await self.accept(version)
         if version is None:
             header = f"Sec-WebSocket-Protocol: {', '.join(offered)}"
@@ -146,7 +146,7 @@ class ChargerSocket(SocketConsumer):
 
     def _guard(self) -> None:
         """What this task does in the database it does as the charger's owner, or not at all."""
-        guard.set(partial(charger_services.as_owner, charger_id=self.charger.pk, epoch=self.epoch))
+        guard.set(partial(charger_services.as_owner, charger_id=self.charger_id, epoch=self.epoch))
 
     def _handler_of(self, action: str) -> Handler | None:
         handler = self.conversation.handler_of(action)
@@ -164,7 +164,7 @@ class ChargerSocket(SocketConsumer):
         If it is not, or nobody can say, this socket ends."""
         so_often = standstills()
         try:
-            is_ours = await in_db(charger_services.is_owner, charger_id=self.charger.pk, epoch=self.epoch)
+            is_ours = await in_db(charger_services.is_owner, charger_id=self.charger_id, epoch=self.epoch)
         except DatabaseFailure:
             await self.close(TRY_AGAIN_LATER, "Try again later")
             return False
@@ -218,7 +218,7 @@ class ChargerSocket(SocketConsumer):
 
     async def _release(self) -> None:
         guard.set(None)  # it looks for itself whose the charger is
-        await in_db(services.charger_disconnected, charger_id=self.charger.pk, channel_name=self.channel_name)
+        await in_db(services.charger_disconnected, charger_id=self.charger_id, channel_name=self.channel_name)
 
     async def reclaim(self) -> None:
         """The database has the charger as somebody else's, or as offline though we are here (a sweep took us for
@@ -227,7 +227,7 @@ class ChargerSocket(SocketConsumer):
             return
         ours = await in_db(
             charger_services.reclaim,
-            charger_id=self.charger.pk,
+            charger_id=self.charger_id,
             channel_name=self.channel_name,
             epoch=self.epoch,
         )

@@ -32,6 +32,7 @@ BREACH_INTERVAL_S = 60.0  # a broken rule is written when it is new, and then co
 
 # What `without_meter_values` leaves out, unless it went wrong.
 FREQUENT = frozenset({"MeterValues", "Heartbeat"})
+NOTHING = frozenset[str]()
 _ROW_CHARS = 200  # what a row takes besides its frames
 
 Key = tuple[int, str, str]
@@ -168,7 +169,7 @@ class ChargerRecorder(Recorder):
     def __init__(self, charger_id: int, log: WireLog) -> None:
         self.charger_id, self.log = charger_id, log
         self.is_off = settings.WIRE_LOG == "off"
-        self.leaves_out = FREQUENT if settings.WIRE_LOG == "without_meter_values" else frozenset()
+        self.leaves_out = FREQUENT if settings.WIRE_LOG == "without_meter_values" else NOTHING
 
     def exchange(
         self,

@@ -45,6 +45,17 @@ def running_on(processors: set[int] | None) -> Iterator[None]:
         os.sched_setaffinity(0, before)
 
 
+def memory_kib(pid: int) -> int:
+    """A process's proportional set size: what it shares counts in part, sockets' buffers in the kernel do not."""
+    found = re.search(r"^Pss:\s+(\d+) kB$", _proc(pid, "smaps_rollup"), re.MULTILINE)
+    assert found  # every kernel that has the file writes this line
+    return int(found[1])
+
+
+def _proc(pid: int, name: str) -> str:
+    return Path(f"/proc/{pid}/{name}").read_text()
+
+
 class Server:
     """A server process that says `http://127.0.0.1:<port>/` once it listens."""
 
@@ -81,13 +92,10 @@ class Server:
         return (int(fields[11]) + int(fields[12])) / _TICKS_PER_S
 
     def memory_kib(self) -> int:
-        """Its proportional set size: what it shares counts in part, sockets' buffers in the kernel do not."""
-        found = re.search(r"^Pss:\s+(\d+) kB$", self._proc("smaps_rollup"), re.MULTILINE)
-        assert found  # every kernel that has the file writes this line
-        return int(found[1])
+        return memory_kib(self.process.pid)
 
     def _proc(self, name: str) -> str:
-        return Path(f"/proc/{self.process.pid}/{name}").read_text()
+        return _proc(self.process.pid, name)
 
     def settle(self) -> None:
         """Wait until it has finished what it was left with: closed sockets to forget, say."""

@@ -113,12 +113,8 @@ class PythonPhone(Phone):
         if self.login and "token" not in options:
             options["get_token"] = self.login.get_token
         self.ev = EvCharge(url, proxy=None, longest_wait_s=0.5, **options)
-        self.ev.on(self._listen)
+        self.ev.on("event", lambda message: self._hear(dict(message)))
         await self.ev.connect()
-
-    def _listen(self, message: dict[str, Any] | None) -> None:
-        if message is not None:
-            self._hear(message)
 
     async def _tokens(self, tokens: Any) -> None:
         assert self.login

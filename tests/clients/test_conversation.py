@@ -1,15 +1,25 @@
 """One conversation that both published clients have with a real server, over a line that is cut."""
 
 import asyncio
-from typing import Any
+from datetime import datetime
+from typing import Any, assert_type
+from urllib.parse import urlsplit
 
 import pytest
+from django.conf import settings
+from evcharge_client import EvCharge, EvChargeError
+from evcharge_client.protocol import ActiveSessionUpdate
 from rest_framework_simplejwt.tokens import RefreshToken
 
+from chargers.events import Notification
+from gateway import returning
+from sessions import feed
+from sessions.models import FeedEntry, UserFeed
 from tests.charge import at
 from tests.clients.phones import PHONES, Phone, tunnel
 from tests.conftest import Site
 from tests.factories import make_charger, make_station, make_tariff, make_user, token_of
+from tests.server_here import server_here
 from tests.wire import charger
 
 PASSWORD = "s3cret-enough"
@@ -116,6 +126,78 @@ async def test_a_charge_on_a_bad_line(site: Site, name: str) -> None:
         # an answer that does not come in time
         line.cut()
         assert (await phone.refused(phone.act("ping", timeout_s=0.2))).code == "timeout"
+
+
+@pytest.mark.embedded_only
+@pytest.mark.parametrize("name", PHONES)
+async def test_who_is_sent_away_or_has_missed_too_much(
+    site: Site, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """E46: `closing` and `resync`. It comes back no sooner than it is told, and goes on from the number it is told."""
+    monkeypatch.setitem(returning.WAITS_S, "Server at capacity", (0.6, 0.0))  # longer than it waits by itself
+    user = make_user()
+    async with tunnel(site.apps.port) as (line, url), PHONES[name]() as phone:
+        async with server_here(MAX_APP_SOCKETS=0) as full:
+            line.target = urlsplit(full).port or 0
+            opening = asyncio.create_task(phone.do("open", url=url, token=token_of(user)))
+            closing = await phone.until(type="closing", code=1008, last_seq=None)
+            settings.MAX_APP_SOCKETS = 10
+            await opening
+            connected = await phone.until(type="connected")
+            assert waited_s(closing, connected) >= closing["retry_after"] == 0.6
+            feed.tell(user.pk, Notification(title="while it serves", message=""))
+            await phone.until(type="notification", seq=1)
+            line.target = site.apps.port
+        closing = await phone.until(type="closing", code=1012, last_seq=1)  # the server has left
+        connected = await phone.until(type="connected", after=phone.heard.index(closing))
+        assert waited_s(closing, connected) >= closing["retry_after"]
+        assert (connected["resume"], connected["seq"]) == ("replayed", 1)
+
+        for kept, told in (("forgotten", 3), ("put back", 1)):  # forward, and as after a restored backup
+            line.cut()
+            heard = len(phone.heard)
+            FeedEntry.objects.filter(user=user).delete()
+            UserFeed.objects.filter(user=user).update(seq=told)
+            line.mend()
+            resync = await phone.until(type="resync", after=heard)
+            assert resync["seq"] == told, kept
+            await phone.until(type="active_session_update", after=phone.heard.index(resync), seq=told)
+            assert await phone.do("last_seq") == told
+        line.cut()
+        feed.tell(user.pk, Notification(title="after it", message=""))
+        heard = len(phone.heard)
+        line.mend()
+        assert (await phone.until(type="notification", seq=2))["title"] == "after it"
+        assert (await phone.until(type="connected", after=heard))["resume"] == "replayed"
+        assert await phone.do("last_seq") == 2
+
+
+@pytest.mark.embedded_only
+async def test_the_python_client_types_what_it_hears_by_name(site: Site) -> None:
+    """mypy looks at this one, too."""
+    ev = EvCharge(site.http, token=token_of(make_user()), proxy=None)
+    states: list[ActiveSessionUpdate] = []
+    everything: list[str] = []
+    end = [
+        ev.on("active_session_update", states.append),
+        ev.on("event", lambda message: everything.append(message["type"])),
+    ]
+    first = asyncio.create_task(ev.once("active_session_update", where=lambda state: state["data"] is None))
+    async with ev:
+        assert_type(await first, ActiveSessionUpdate)
+        assert [state["has_active_session"] for state in states] == [False]
+        assert everything == ["connected", "active_session_update"]
+        for off in end:
+            off()
+        await ev.subscribe(all=True)
+        with pytest.raises(EvChargeError, match=r"No session_update\.meter_value in time"):
+            await ev.once("session_update.meter_value", timeout_s=0.01)
+    assert everything == ["connected", "active_session_update"]
+
+
+def waited_s(sent_away: dict[str, Any], came_back: dict[str, Any]) -> float:
+    moments = [datetime.fromisoformat(message["timestamp"]) for message in (sent_away, came_back)]
+    return (moments[1] - moments[0]).total_seconds()
 
 
 @pytest.mark.embedded_only

@@ -189,6 +189,8 @@ async def test_unknown_action_fails_and_is_named(site: Site, action: str) -> Non
         ("list_chargers", {"limit": 201}, "limit"),
         ("list_chargers", {"limit": "10"}, "limit"),
         ("list_chargers", {"cursor": 5}, "cursor"),
+        ("list_chargers", {"search": "a" * 101}, "search"),
+        ("list_chargers", {"search": "\u0000"}, "search"),
         ("list_chargers", {"cursor": "\u0000"}, "cursor"),
         ("list_chargers", {"near": []}, "near"),
         ("list_chargers", {"near": {"latitude": 1}}, "longitude"),

@@ -3,6 +3,7 @@ said at once, and what went lost is seen when it is back (E47). Two processes, e
 
 import asyncio
 import json
+import random
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from functools import partial
@@ -18,10 +19,13 @@ from tests.conftest import Site, stack
 from tests.factories import make_charger, make_user, token_of
 from tests.figures import record
 from tests.flows.test_command_api import RESET, ask
+from tests.flows.test_resume import Phone, lose_the_line
 from tests.redis_servers import Valkey, until
 from tests.server_process import ServerProcess
 
 pytestmark = pytest.mark.skipif(stack() != "real", reason="there is no bus but the process itself")
+
+RESTARTS = 6
 
 
 class Place(NamedTuple):
@@ -134,6 +138,41 @@ async def test_an_ending_that_went_lost_is_seen_when_the_bus_is_back(place: Plac
             heals_s=time.monotonic() - back_at,
             note="after it was back, until the app knew of the ending; no socket was closed",
         )
+
+
+async def test_a_map_shows_what_changed_while_the_bus_was_away(place: Place) -> None:
+    redis, site = place
+    async with scene(site) as s, wire.app(site.app_url, token_of(make_user())) as stranger:
+        subscribed = await stranger.act("subscribe", {"charger_ids": [s.charger.identity]})
+        assert subscribed["chargers"][0]["connectors"][0]["status"] == "Available"
+        redis.kill()
+        await s.point.status(1, "Faulted", errorCode="GroundFailure")
+        assert await stranger.quiet(0.5, type="charger_status_update")
+        redis.start()
+        told = await stranger.until(type="charger_status_update", charger_id=s.charger.identity)
+        assert told["data"]["connector_status"][0]["status"] == "Faulted"
+
+
+@pytest.mark.timeout(180)
+async def test_a_phone_on_a_bad_line_misses_nothing_while_redis_dies_again_and_again(place: Place) -> None:
+    """E46: killed and begun anew, on its own and while the line is cut, wherever a charge just is"""
+    redis, site = place
+    dice = random.Random(46)
+
+    async def more_cuts(phone: Phone, most: int) -> None:
+        until_then = phone.cuts + dice.randrange(1, most)
+        await wire.eventually(lambda: phone.cuts >= until_then)
+
+    async def restarts(phone: Phone) -> None:
+        for _ in range(RESTARTS):
+            await more_cuts(phone, 20)
+            redis.kill()
+            await more_cuts(phone, 10)
+            await asyncio.to_thread(redis.start)
+            for server in site:
+                await asyncio.to_thread(until, partial(_is_ready, server))
+
+    assert "completed" in await lose_the_line(site, dice, restarts)
 
 
 async def test_a_command_that_is_under_way_ends_without_the_bus(place: Place) -> None:

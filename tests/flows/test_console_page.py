@@ -17,6 +17,7 @@ from rest_framework_simplejwt.tokens import AccessToken
 from chargers.events import utcnow
 from chargers.models import Charger
 from tests import wire
+from tests.axe import serious_faults
 from tests.conftest import Site
 from tests.factories import make_charger, make_tariff, make_user, token_of, unique
 from tests.server_process import ServerProcess
@@ -119,6 +120,10 @@ def now() -> str:
     return utcnow().isoformat()
 
 
+def later(seconds: float) -> str:
+    return (utcnow() + timedelta(seconds=seconds)).isoformat()
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("size", [WIDE, PHONE], ids=["wide", "phone"])
 async def test_a_charge_by_its_buttons(
@@ -138,7 +143,7 @@ async def test_a_charge_by_its_buttons(
         await expect(page.row(charger)).to_contain_text("2/2 Available")
         await expect(page.session).to_contain_text(f"begins at {charger.identity}, connector 1")
         await point.status(2, "Charging")  # somebody else
-        await expect(page.connector(charger, 2)).to_have_text("2Charging")
+        await expect(page.connector(charger, 2)).to_have_text("2 Charging")
         await expect(page.row(charger)).to_contain_text("1/2 Available")
         await page.keep(f"{look}-1-idle")
 
@@ -352,6 +357,57 @@ async def test_lost_line_comes_back_with_the_session(
             await point.stop(transaction=transaction, meter=900, at=now())
             await expect(page.session).to_have_attribute("data-status", "completed")
             await expect(page.figure("Energy")).to_have_text("0.900 kWh")
+
+
+async def test_what_happens_without_a_network_is_caught_up_with(site: Site, browser: Browser) -> None:
+    """The session moved on, and was ended from another phone: every message of it comes, once and in order."""
+    charger, user = make_first_charger(), make_user()
+    offline = "ERR_INTERNET_DISCONNECTED"
+    async with (
+        wire.charger(site.charger_url, charger.identity) as point,
+        wire.app(site.app_url, token_of(user)) as other_phone,
+        console(browser, site.http, may_fail=offline) as page,
+    ):
+        await point.ready()
+        await page.log_in(user.username)
+        await page.connected()
+        await expect(page.session).to_contain_text(f"begins at {charger.identity}, connector 1")
+        await page.button("Start charging").click()
+        asked = await point.accepts("RemoteStartTransaction")
+        transaction = await point.start(id_tag=asked["idTag"], meter=0, at=later(-60))
+
+        async def tick(number: int) -> None:
+            values = {"energy": 500 * number, "Power_Active_Import": 7000 + 10 * number}
+            await point.meter(transaction=transaction, at=later(number - 60), **values)
+
+        for number in (1, 2):
+            await tick(number)
+        await expect(page.figure("Energy")).to_have_text("1.000 kWh")
+        faults = await serious_faults(page.page)
+        assert faults == [], faults
+
+        await page.page.context.set_offline(True)
+        await expect(page.state).to_contain_text("Reconnecting", timeout=20_000)
+        await tick(3)
+        await page.page.context.set_offline(False)
+        await page.connected()
+        await expect(page.figure("Energy")).to_have_text("1.500 kWh")
+        await expect(page.page.locator("#chart")).to_have_attribute("data-points", "3")
+        await tick(4)
+        await expect(page.page.locator("#chart")).to_have_attribute("data-points", "4")
+
+        await page.page.context.set_offline(True)
+        await expect(page.state).to_contain_text("Reconnecting", timeout=20_000)
+        stop = {"action": "stop_charging", "data": {"charger_id": charger.identity}}
+        await other_phone.send(stop)
+        await point.accepts("RemoteStopTransaction")
+        await point.stop(transaction=transaction, meter=2500, at=later(-50), reason="Remote")
+        await other_phone.until(type="notification", title="Charging stopped")
+        await page.page.context.set_offline(False)
+        await expect(page.session).to_have_attribute("data-status", "completed")
+        await expect(page.figure("Energy")).to_have_text("2.500 kWh")
+        steps = page.entries.filter(has_text=re.compile("session_(started|stopped|completed) ·"))
+        await expect(steps).to_contain_text(["session_started", "session_stopped", "session_completed"])
 
 
 async def test_line_gone_silent_is_noticed(site: Site, browser: Browser) -> None:

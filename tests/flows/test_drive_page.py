@@ -1,34 +1,33 @@
 """The driver's page in a real browser, on a small phone: a charge from the code on the charger to the receipt."""
 
+import json
+import random
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.async_api import Browser, Locator, Page, expect
+from playwright.async_api import Browser, Locator, Page, Route, expect
 
 from chargers.events import utcnow
-from chargers.models import Charger
+from chargers.models import Charger, Connector, Station
 from tests import wire
+from tests.axe import serious_faults
 from tests.conftest import Site
 from tests.factories import make_charger, make_station, make_tariff, make_user, unique
+from tests.server_process import ServerProcess
 
 pytestmark = pytest.mark.embedded_only
 
 ROOT = Path(__file__).resolve().parents[2]
 ARTIFACTS = ROOT / "tests" / "artifacts"
-AXE = ROOT / "node_modules" / "axe-core" / "axe.min.js"
 PASSWORD = "s3cret-enough"
 SCHEMES: list[Any] = ["light", "dark"]
 SMALL_PHONE: Any = {"width": 360, "height": 740}
 
-# The page's own policy keeps axe from its inline script, so it comes by the debugger's door.
-FAULTS = """() => axe.run(document, {resultTypes: ["violations"]}).then(({violations}) => violations
-    .filter(({impact}) => impact === "serious" || impact === "critical")
-    .map(({id, nodes}) => [id, ...nodes.map(({html}) => html)]))"""
 # Things to tap that are less than 44 px high or wide, or stand beyond the edge.
 HARD_TO_HIT = """() => [...document.querySelectorAll("main :is(button, a, input, .pin), .top button, nav a")]
     .filter((element) => element.checkVisibility() && element.type !== "radio")
@@ -60,12 +59,10 @@ class Phone:
     async def looks_well(self, name: str) -> None:
         """Nothing serious by axe, nothing beyond the edge, nothing too small for a thumb; and a picture."""
         ARTIFACTS.mkdir(exist_ok=True)
-        if not await self.page.evaluate("'axe' in window"):
-            await self.page.evaluate(AXE.read_text())
         for scheme in SCHEMES:
             await self.page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
             await self.page.screenshot(path=ARTIFACTS / f"drive-{name}-{scheme}.png")
-            assert await self.page.evaluate(FAULTS) == []
+            assert await serious_faults(self.page) == []
         assert await self.page.evaluate(HARD_TO_HIT) == []
         assert await self.page.evaluate("document.documentElement.scrollWidth <= innerWidth")
 
@@ -160,6 +157,124 @@ async def test_a_charge_from_the_code_on_the_charger_to_the_receipt(site: Site, 
         await expect(app.title).to_have_text("Log in")
         await app.page.reload()
         await expect(app.title).to_have_text("Log in")
+
+
+async def test_one_of_many_is_found_by_its_name_on_the_map_and_nearby(
+    start_server: Callable[..., ServerProcess], browser: Browser
+) -> None:
+    """However many chargers there are, the page asks for a page of them, and is told of those alone."""
+    town = f"A{unique('TOWN')}"
+    at = 20 + random.random()  # in the sea, apart from what other tests have
+    there: Any = {"latitude": at, "longitude": -40}
+    chargers = make_town(town, 230, there)
+    server = start_server(
+        MAP_TILES_URL="https://tiles.example/{z}/{x}/{y}.png",
+        MAP_ATTRIBUTION="The tests' map",
+        MAP_ATTRIBUTION_URL="https://map.example/",
+    )
+    tiles: list[Any] = []
+
+    async def tile(route: Route) -> None:
+        tiles.append(route.request.headers.get("referer"))
+        await route.fulfill(content_type="image/svg+xml", body='<svg xmlns="http://www.w3.org/2000/svg"/>')
+
+    async with (
+        wire.charger(server.ws, chargers[-1]) as point,
+        phone(browser, f"{server.http}/health/live") as app,
+    ):
+        await point.ready()
+        rows, found = app.page.locator("#places li"), app.page.locator("#found")
+        nearest = rows.first.locator("a")
+        asked: list[dict[str, Any]] = []
+        app.page.on(
+            "websocket", lambda line: line.on("framesent", lambda sent: asked.append(json.loads(sent)))
+        )
+        await app.page.context.route("https://tiles.example/**", tile)
+        await app.page.context.grant_permissions(["geolocation"])
+        await app.page.context.set_geolocation(there)
+        await app.page.goto(f"{server.http}/drive/")
+        assert await installability(app.page) == []
+        await app.log_in(make_user().username)
+        await expect(found).to_have_text("The first 50 chargers. Search, or look closer on the map.")
+        assert len([each for each in asked if each["action"] == "list_chargers"]) == 1
+        await expect(rows).to_have_count(40)
+        await app.button("Show more").click()
+        await expect(rows).to_have_count(50)
+        await app.button("Show more").click()
+        await expect(rows).to_have_count(90)
+
+        await app.page.locator("#search").fill(f"{town} {chargers[7][-4:].lower()}")
+        await expect(found).to_have_text("Chargers: 1")
+        await expect(nearest).to_have_attribute("data-charger", chargers[7])
+        await app.page.locator("#search").fill("")
+        await expect(found).to_contain_text("The first 50 chargers")
+
+        await app.button("Near me").click()  # the last of them is
+        await expect(found).to_contain_text("Chargers in this area")
+        await expect(nearest).to_have_attribute("data-charger", chargers[-1])
+        await expect(nearest).to_contain_text("0.0 km")
+        await expect(nearest.locator(".chip")).to_have_text("Free 2/2")
+        await point.status(1, "Charging")
+        await expect(nearest.locator(".chip")).to_have_text("Free 1/2")
+        assert tiles
+        assert set(tiles) == {f"{server.http}/"}
+        assert await app.page.locator("#pins image").count() > 1
+        await expect(app.page.get_by_role("link", name="The tests' map")).to_be_visible()
+
+        pins, before = app.page.locator(".pin"), await app.page.locator("#scale").text_content()
+        await app.button("Zoom out").click()
+        await expect(app.page.locator("#scale")).not_to_have_text(before or "")
+        await app.button("Zoom in").click()
+        await expect(app.page.locator("#scale")).to_have_text(before or "")
+        box = await app.page.locator("#pins").bounding_box()
+        assert box
+        await app.page.mouse.move(box["x"] + 20, box["y"] + 20)
+        await app.page.mouse.down()
+        await app.page.mouse.move(box["x"] + 310, box["y"] + 200, steps=3)
+        await app.page.mouse.up()
+        await app.page.locator("#pins").press("ArrowLeft")
+        await app.page.locator("#pins").press("ArrowLeft")
+        await expect(app.page.locator(f'[data-charger="{chargers[-1]}"]')).to_have_count(0)
+        await app.button("Show all places").click()
+        await expect(found).to_contain_text("The first 50 chargers")
+
+        await app.page.locator("#search").fill(chargers[-1])
+        await expect(found).to_have_text("Chargers: 1")
+        await expect(pins).to_have_count(1)
+        await pins.focus()
+        await pins.press("Enter")
+        await expect(app.title).to_have_text(chargers[-1])
+        await point.status(2, "Charging")
+        await expect(app.page.get_by_label("Connector 2 In use")).to_be_visible()
+
+
+def make_town(name: str, count: int, there: dict[str, Any]) -> list[str]:
+    """So many chargers with a place, the last of them just there and the others to the south of it."""
+    stations = Station.objects.bulk_create(
+        Station(
+            name=f"{name} {number}",
+            latitude=f"{there['latitude'] - 0.02 * (count - 1 - number):.5f}",
+            longitude=there["longitude"],
+        )
+        for number in range(count)
+    )
+    chargers = Charger.objects.bulk_create(
+        Charger(identity=f"{name}{number:04}", station=station) for number, station in enumerate(stations)
+    )
+    Connector.objects.bulk_create(
+        Connector(charger=chargers[-1], number=number, status="Available") for number in (1, 2)
+    )
+    return [charger.identity for charger in chargers]
+
+
+async def installability(page: Page) -> list[str]:
+    """What Chrome has against putting the page on a home screen; but for profiles such as this one, which cannot."""
+    await page.evaluate("navigator.serviceWorker.ready.then(() => null)")
+    session = await page.context.new_cdp_session(page)
+    found = (await session.send("Page.getInstallabilityErrors"))["installabilityErrors"]
+    manifest = await session.send("Page.getAppManifest")
+    ids = [each["errorId"] for each in found if each["errorId"] != "in-incognito"]
+    return ids + [each["message"] for each in manifest["errors"]]
 
 
 @pytest.mark.parametrize("language", ["en", "ar"])

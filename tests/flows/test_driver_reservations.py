@@ -9,6 +9,7 @@ from tests import wire
 from tests.charge import Scene, at, scene
 from tests.conftest import Site
 from tests.factories import make_charger, make_user, token_of
+from tests.gateway.test_api import call
 
 
 async def asked(
@@ -62,7 +63,8 @@ async def test_a_driver_reserves_a_connector_is_counted_down_and_charges_there(s
 async def test_a_driver_cancels_and_may_reserve_whichever_is_free(site: Site) -> None:
     async with scene(site) as s:
         await s.point.status(1, "Charging")
-        heard, answer = await asked(s, {"charger_id": s.identity, "minutes": 30}, {"status": "Accepted"})
+        named = {"charger_id": s.identity, "minutes": 30, "client_ref": "keep"}
+        heard, answer = await asked(s, named, {"status": "Accepted"})
         assert heard["connectorId"] == 2
         wish = {"reservation_id": answer["reservation"]["reservation_id"]}
         await s.app.send({"action": "cancel_reservation", "data": wish, "request_id": "cancel"})
@@ -72,6 +74,11 @@ async def test_a_driver_cancels_and_may_reserve_whichever_is_free(site: Site) ->
         assert cancelled["reservation"]["seconds_left"] is None
         again = await s.app.act("cancel_reservation", wish)  # there is nothing left to cancel
         assert again["reservation"]["status"] == "cancelled"
+        assert (await s.app.act("reserve", named))["reservation"] == again["reservation"]  # nor to ask for
+        over_rest = {"action": "reserve", "data": {"charger_id": s.identity, "minutes": 30}}
+        options: dict[str, Any] = {"token": token_of(s.user), "headers": {"Idempotency-Key": "keep"}}
+        told = await call(site, "POST", "/api/websocket/message", body=over_rest, **options)
+        assert told.data["reservation"] == again["reservation"]
         await s.point.status(2, "Charging")
         busy = await s.app.act("reserve", {"charger_id": s.identity})
         assert busy["code"] == "connector_busy"

@@ -5,7 +5,7 @@ from typing import Any
 from tests import wire
 from tests.charge import at, scene
 from tests.conftest import Site
-from tests.factories import make_charger, token_of
+from tests.factories import make_charger, make_user, token_of
 from tests.gateway.test_api import call
 
 SENTENCES = {
@@ -60,6 +60,11 @@ async def test_every_phone_hears_its_own_language(site: Site) -> None:
             assert heard["de"][-1]["title"] == "Ladevorgang gestartet"
             assert heard["ar"][-1]["message"] == f"بدأ الشحن في {s.identity}."
 
+            await s.point.meter(transaction=transaction, at=at(), energy=2000)
+            for phone, span in ((s.app, "0 min"), (de, "0 Min."), (ar, "0 د")):
+                tick = await phone.until(event="meter_value")
+                assert tick["data"]["charging_duration_display"] == span
+
             await s.point.stop(transaction=transaction, meter=5000, at=at(), reason="Local")
             stopped = await de.until(type="notification")
             assert stopped["message"] == f"4,00 kWh in weniger als einer Minute an {s.identity}."
@@ -77,6 +82,22 @@ async def test_every_phone_hears_its_own_language(site: Site) -> None:
                 "En charge",
             ]
             assert missed[-1]["message"] == f"4,00 kWh en moins d’une minute à {s.identity}."
+
+
+async def test_a_close_says_why_in_the_language_that_was_asked_for(site: Site) -> None:
+    """And in English to who did not ask: apps from before there were languages look for these words."""
+    for path_, header, reason in (
+        ("/?token=wrong&lang=de", "fr", "Ungültiges Zugangstoken"),
+        ("/?token=wrong", "fr", "Invalid authentication token"),
+        ("/?lang=ar", "fr", "يلزم تسجيل الدخول"),
+    ):
+        async with wire.app(
+            site.app_url, None, path=path_, additional_headers={"Accept-Language": header}
+        ) as app:
+            assert await app.closed() == (1008, reason)
+    async with wire.app(site.app_url, token_of(make_user(), life_s=2) + "&lang=de") as app:
+        await app.until(type="active_session_update")
+        assert await app.closed() == (1008, "Zugangstoken abgelaufen")
 
 
 async def test_a_request_is_answered_in_its_language(site: Site) -> None:

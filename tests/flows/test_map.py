@@ -37,6 +37,16 @@ async def test_an_area_of_the_map_is_answered_as_it_is_and_then_told_of(site: Si
         assert state["status_at"]
         listed = await s.app.act("list_chargers", {"bbox": BERLIN, "limit": 200})
         assert identities(listed) == identities(answer)
+        assert s.charger.station
+        for words in (
+            s.identity,
+            s.identity.lower(),
+            f" {s.identity[-3:]}  {s.charger.station.name.lower()} ",
+        ):
+            found = await s.app.act("list_chargers", {"bbox": BERLIN, "limit": 200, "search": words})
+            assert identities(found) == {s.identity}
+        nothing = {"limit": 200, "search": f"{s.identity} {near.identity}"}
+        assert identities(await s.app.act("list_chargers", nothing)) == set()
 
         await beside.status(1, "Charging")
         await s.point.status(1, "Preparing")

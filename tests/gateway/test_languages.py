@@ -12,8 +12,9 @@ from django.utils.translation import get_language, override
 
 from chargers.errors import DomainError
 from chargers.words import Words, found_in, said
-from gateway import languages
+from gateway import app_socket, consumer, languages
 from gateway.errors import failure
+from sessions.readings import duration_display
 from tests import catalogues
 
 PLACEHOLDER = re.compile(r"%\(\w+\)s")
@@ -65,6 +66,32 @@ def test_the_language_is_asked_for_or_accepted(wish: str, header: str, language:
         "headers": [(b"accept-language", header.encode())],
     }
     assert languages.of_scope(scope) == language
+
+
+@pytest.mark.parametrize("language", ["en", *catalogues.languages()])
+def test_the_reason_of_a_close_fits_into_its_frame(language: str) -> None:
+    """RFC 6455 §5.5: 125 bytes, of which the code takes two."""
+    reasons = [*app_socket._REASONS, consumer.AGAIN, Words("Service restart"), Words("Too slow")]
+    for reason in reasons:
+        told = languages.sentence(reason, language)
+        assert (told == reason) is (language == "en"), reason
+        assert len(told.encode()) <= 123
+
+
+def test_a_tick_is_said_from_its_figures() -> None:
+    for seconds, remaining in ((8100, None), (59, 1200)):
+        figures = {"charging_duration": seconds, "time_remaining": remaining, "power": 7.4}
+        displays = [duration_display(seconds), duration_display(remaining)]
+        names = ("charging_duration_display", "time_remaining_display")
+        body = json.dumps({"data": {**figures, **dict(zip(names, displays, strict=True))}})
+        assert json.loads(languages.tick_retold(body, "en")) == json.loads(body)
+        told = json.loads(languages.tick_retold(body, "de"))["data"]
+        long, short = "2 Std. 15 Min.", ("20 Min." if remaining else None)
+        assert (told["charging_duration_display"], told["time_remaining_display"]) == (
+            long if seconds == 8100 else "0 Min.",
+            short,
+        )
+        assert told["power"] == 7.4
 
 
 class Told(msgspec.Struct):

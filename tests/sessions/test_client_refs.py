@@ -3,6 +3,7 @@
 import threading
 from contextlib import suppress
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 import pytest
@@ -13,9 +14,9 @@ from pytest_django import Settings
 from chargers.errors import ChargerOffline, ConnectorBusy
 from chargers.events import utcnow
 from chargers.models import Charger, Command
-from sessions import client_refs, services, sweeping
+from sessions import client_refs, driver_reservations, services, sweeping
 from sessions.errors import InvalidParameter
-from sessions.models import ChargingSession, ClientRef
+from sessions.models import ChargingSession, ClientRef, Reservation
 from tests.factories import make_charger, make_online_charger, make_session, make_user, unique
 
 KEYS = 1000
@@ -57,6 +58,27 @@ def test_a_stop_of_the_same_ref_is_the_same_stop_after_the_end_too() -> None:
     again = services.request_stop(user=user, client_ref="stop")
     assert (again.session.pk, again.command) == (session.pk, first.command)
     assert charger.commands.count() == 1
+
+
+@pytest.mark.django_db
+def test_a_reservation_of_the_same_ref_is_the_same_one_when_it_is_over_too() -> None:
+    user, charger = make_user(), make_online_charger()
+    until = utcnow() + timedelta(minutes=20)
+    reserve: Any = partial(
+        driver_reservations.reserve, user=user, identity=charger.identity, expires_at=until, client_ref="keep"
+    )
+    first = reserve()
+    assert reserve() == first
+    services.finish_command(first.command.pk, status=Command.Status.REJECTED)
+    again = reserve()
+    assert (again.pk, again.state) == (first.pk, "rejected")
+    assert charger.commands.count() == 1
+    with pytest.raises(InvalidParameter, match="This client_ref was used for another request"):
+        reserve(expires_at=until + timedelta(minutes=1))
+    another = reserve(client_ref="keep another")
+    assert another.pk != first.pk
+    Reservation.objects.update(command=None)  # as of one so old that its command is forgotten
+    assert reserve(client_ref="found") == reserve(client_ref="found") == another
 
 
 @pytest.mark.django_db

@@ -12,19 +12,20 @@ HEADER = '''"""Written by docs/clients/generate.py from docs/{source}; not by ha
 
 from __future__ import annotations
 
-from typing import {names}
+{imports}
 '''
 
 
 def protocol_module(protocol: Protocol) -> str:
     messages = dict.fromkeys(each.schema for each in protocol.pushes)
+    imports = "from collections.abc import Callable\nfrom typing import Any, Literal, NotRequired, TypedDict, overload"
     return "\n".join(
         [
-            HEADER.format(source="asyncapi.json", names="Any, Literal, NotRequired, TypedDict"),
+            HEADER.format(source="asyncapi.json", imports=imports),
             *_declarations(protocol.schemas),
             f"Event = {' | '.join(messages)}",
             "",
-            f"EventName = Literal[{', '.join(json.dumps(name) for name in _names(protocol))}]",
+            f"EventName = Literal[{', '.join(json.dumps(name) for name in _kinds(protocol))}]",
             "",
             f"ERROR_CODES = frozenset({json.dumps(protocol.error_codes)})",
             "",
@@ -40,6 +41,7 @@ def protocol_module(protocol: Protocol) -> str:
             "        raise NotImplementedError",
             *(_method(each, protocol.schemas[each.request]) for each in protocol.actions),
             "",
+            *_listening(_kinds(protocol) | {"event": ["Event"], "subscribed": ["Subscribed"]}),
         ]
     )
 
@@ -49,13 +51,48 @@ def rest_module(rest: Rest) -> str:
     names = ", ".join(
         name for name in ("Any", "Literal", "NotRequired", "TypedDict") if re.search(rf"\b{name}\b", body)
     )
-    return HEADER.format(source="openapi.yaml", names=names) + "\n" + body
+    return HEADER.format(source="openapi.yaml", imports=f"from typing import {names}") + "\n" + body
 
 
-def _names(protocol: Protocol) -> list[str]:
-    """Of messages: their types, and `type.event` where a type has events."""
-    names = [each.name for each in protocol.pushes]
-    return list(dict.fromkeys(part for name in names for part in (name.partition(".")[0], name)))
+def _kinds(protocol: Protocol) -> dict[str, list[str]]:
+    """The schemas of messages by their names: their types, and `type.event` where a type has events."""
+    found: dict[str, list[str]] = {}
+    for each in protocol.pushes:
+        for name in dict.fromkeys((each.name.partition(".")[0], each.name)):
+            found.setdefault(name, []).append(each.schema)
+    return found
+
+
+def _listening(kinds: dict[str, list[str]]) -> Iterable[str]:
+    """`on` and `once`, whose messages are typed by their names."""
+    yield "class Listening:"
+    yield '    """`on` and `once`, by name: a type, `type.event`, or `event` for every message. `subscribed` is the'
+    yield '    client\'s own: how what is subscribed is, after a reconnect."""'
+    yield "    def _on(self, name: str, listener: Callable[[Any], object]) -> Callable[[], None]:"
+    yield "        raise NotImplementedError"
+    yield "    async def _once(self, name: str, where: Callable[[Any], bool], timeout_s: float | None) -> Any:"
+    yield "        raise NotImplementedError"
+    for name, schemas in kinds.items():
+        yield "    @overload"
+        listener = f"Callable[[{_union(schemas)}], object]"
+        yield f"    def on(self, name: {_named(name)}, listener: {listener}) -> Callable[[], None]: ..."
+    yield "    def on(self, name: str, listener: Callable[[Any], object]) -> Callable[[], None]:"
+    yield '        """Calls the listener with each such message, in order; returns what ends it."""'
+    yield "        return self._on(name, listener)"
+    for name, schemas in kinds.items():
+        kind = _union(schemas)
+        options = f"where: Callable[[{kind}], bool] = ..., timeout_s: float | None = ..."
+        yield "    @overload"
+        yield f"    async def once(self, name: {_named(name)}, *, {options}) -> {kind}: ..."
+    options = "where: Callable[[Any], bool] = lambda message: True, timeout_s: float | None = None"
+    yield f"    async def once(self, name: str, *, {options}) -> Any:"
+    yield '        """The next such message."""'
+    yield "        return await self._once(name, where, timeout_s)"
+    yield ""
+
+
+def _named(name: str) -> str:
+    return f"Literal[{json.dumps(name)}]"
 
 
 def _declarations(schemas: dict[str, Schema]) -> Iterable[str]:
@@ -127,7 +164,7 @@ def _method(action: Action, request: Schema) -> str:
     fields = fields_of(request)
     required = [f"{each.name}: {_type(each.schema)}" for each in fields if each.is_required]
     optional = [
-        f"{each.name}: {_union([_type(each.schema), 'None'])} = None"
+        f"{each.name}: {_union([*_type(each.schema).split(' | '), 'None'])} = None"
         for each in fields
         if not each.is_required
     ]

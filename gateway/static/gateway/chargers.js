@@ -144,7 +144,7 @@ export class Chargers extends EventTarget {
       const text = connectorText(charger, connector);
       button.dataset.number = connector.connector_id;
       button.dataset.word = wordFor(charger, connector);
-      button.setAttribute("aria-label", `${charger.charger_id}, connector ${connector.connector_id}: ${text}`);
+      button.setAttribute("aria-label", `${charger.charger_id}, connector ${connector.connector_id} ${text}`);
       button.setAttribute("aria-pressed", String(this.#isPicked(charger.charger_id, connector.connector_id)));
       write(button.children[1], String(connector.connector_id));
       write(button.children[2], text);
@@ -153,7 +153,7 @@ export class Chargers extends EventTarget {
   }
 
   #connectorButton(charger_id) {
-    const button = make("button", { type: "button", class: "connector" }, lamp(), make("b"), make("span"));
+    const button = make("button", { type: "button", class: "connector" }, lamp(), make("b"), " ", make("span"));
     button.addEventListener("click", () => this.#pick({ charger_id, connector_id: Number(button.dataset.number) }));
     return button;
   }
@@ -206,6 +206,8 @@ const HEARD = {
   charger_status_update: (list, { charger_id, status, data }) =>
     list.learn(charger_id, {
       status,
+      connected: data.connected,
+      last_seen: data.last_seen,
       display: data.display,
       connectors: data.connector_status,
       is_under_maintenance: data.is_under_maintenance,

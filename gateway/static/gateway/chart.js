@@ -30,6 +30,16 @@ export class PowerChart {
     this.#draw();
   }
 
+  /** The course so far, as `get_session` has it; what came after it stays. */
+  load(points) {
+    const newest = Date.parse(points.at(-1).at) / 1000;
+    const later = this.#times.map((at, index) => [at, this.#powers[index]]).filter(([at]) => at > newest);
+    const all = [...points.map(({ at, power_kw }) => [Date.parse(at) / 1000, power_kw]), ...later];
+    this.#times = all.map(([at]) => at);
+    this.#powers = all.map(([, kw]) => kw);
+    this.#draw();
+  }
+
   clear() {
     this.#times = [];
     this.#powers = [];

@@ -23,6 +23,7 @@ export class Connection {
     $("reconnect").addEventListener("change", ({ target }) => this.#setReconnects(target.checked));
     $("url").addEventListener("input", () => this.#showHost());
     addEventListener("online", () => socket.tryNow());
+    addEventListener("offline", () => socket.doubt());
     setInterval(() => this.#showNextTry(), 1000);
     socket.addEventListener("state", ({ detail }) => this.#became(detail));
     this.#show();
@@ -31,7 +32,7 @@ export class Connection {
   connect() {
     this.#say("");
     const url = this.#url();
-    if (url) this.#socket.connect(() => withToken(url, this.#access.token));
+    if (url) this.#socket.connect((lastSeq) => completed(url, { token: this.#access.token, last_seq: lastSeq }));
   }
 
   /** The user's id, once the server has said it. */
@@ -160,8 +161,8 @@ export class Connection {
 
 const ownSocket = () => `${location.protocol === "https:" ? "wss" : "ws"}://${location.host}/`;
 
-function withToken(url, token) {
+function completed(url, values) {
   const full = new URL(url);
-  if (token) full.searchParams.set("token", token);
+  for (const [name, value] of Object.entries(values)) if (value !== null && value !== "") full.searchParams.set(name, value);
   return full.href;
 }

@@ -136,7 +136,7 @@ function drawn(entry) {
     details.scrollIntoView({ block: "nearest" });
   };
   details.addEventListener("toggle", open, { once: true });
-  return make("li", { class: "entry", dataset: { direction: entry.direction, tone: entry.tone } }, details);
+  return make("div", { class: "entry", dataset: { direction: entry.direction, tone: entry.tone } }, details);
 }
 
 function body(entry) {

@@ -14,6 +14,7 @@ const STATUSES = {
   failed: "Failed",
   ended: "Ended",
 };
+const POINTS = 500;
 const IDLE = { status: "none" };
 const FIGURES = ["energy_delivered", "power", "cost", "cost_currency", "charge_percentage", "time_remaining"];
 
@@ -22,6 +23,7 @@ export class Session {
   #session = IDLE;
   #chart = new PowerChart();
   #isConnected = false;
+  #isBehind = false; // just connected: what the chart has may not be all
   #hasPicked = null;
   #isAsking = false;
   #duration = { seconds: null, at: 0 }; // as last told, and when
@@ -41,6 +43,7 @@ export class Session {
 
   set isConnected(isConnected) {
     if (!isConnected && this.#isConnected) this.#duration = { seconds: this.#seconds, at: Date.now() }; // the clock stands still
+    if (isConnected && !this.#isConnected) this.#isBehind = true;
     this.#isConnected = isConnected;
     this.#show();
   }
@@ -69,8 +72,18 @@ export class Session {
   }
 
   #snapshot(state) {
-    if (state) this.#learn(state.session_id, state, state.start_time ? state.duration : null);
-    else if (this.#isOpen) this.#learn(this.#session.session_id, { status: "ended" });
+    const isBehind = this.#isBehind;
+    this.#isBehind = false;
+    if (state) {
+      this.#learn(state.session_id, state, state.start_time ? state.duration : null);
+      if (isBehind && state.start_time) this.#loadCourse(state.session_id);
+    } else if (this.#isOpen) this.#learn(this.#session.session_id, { status: "ended" });
+  }
+
+  /** What was drawn before this page was opened, or while the line was lost. */
+  async #loadCourse(id) {
+    const { points } = await this.#requests.act("get_session", { session_id: id, points: POINTS });
+    if (points?.length && id === this.#session.session_id) this.#chart.load(points);
   }
 
   #happened({ event, session_id, transaction_id, data }) {

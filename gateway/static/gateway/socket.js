@@ -6,6 +6,7 @@ const FIRST_WAIT_MS = 1000;
 const LONGEST_WAIT_MS = 30_000;
 const SILENCE_MS = 25_000; // then we ask whether anybody is there
 const ANSWER_MS = 10_000; // and wait so long for a word
+const HASTY_ANSWER_MS = 4_000; // or so long, where the browser says that the network is gone
 
 /**
  * Events: `state` (detail: name, text; `at` of the next try; `needsToken` where ours is refused), `message` (message, text), `sent` (text).
@@ -18,14 +19,16 @@ export class AppSocket extends EventTarget {
   #socket = null;
   #address = null;
   #attempt = 0;
+  #lastSeq = null; // of the last message that has one, to be told what is missed meanwhile
   #wait = null; // until the next try, if the server has said
   #timer = null;
   #watch = null;
 
-  /** `address` gives the full URL, token and all, anew for every try. */
+  /** `address(lastSeq)` gives the full URL, token and all, anew for every try. */
   connect(address) {
     this.#drop();
     this.#address = address;
+    this.#lastSeq = null;
     this.#attempt = 0;
     this.#dial();
   }
@@ -39,6 +42,11 @@ export class AppSocket extends EventTarget {
   /** At once, where the next try is still some seconds away. */
   tryNow() {
     if (this.state === "waiting") this.#dial();
+  }
+
+  /** The browser thinks that the network has gone: if it has, the line is dead, and will not say so. */
+  doubt() {
+    if (this.state === "open") this.#ask(HASTY_ANSWER_MS);
   }
 
   get canSend() {
@@ -57,7 +65,7 @@ export class AppSocket extends EventTarget {
     this.#become("connecting", "Connecting …");
     let socket;
     try {
-      socket = new WebSocket(this.#address());
+      socket = new WebSocket(this.#address(this.#lastSeq));
     } catch (error) {
       // The browser's own words would show the token.
       const isMixed = error.name === "SecurityError";
@@ -84,6 +92,7 @@ export class AppSocket extends EventTarget {
       this.#attempt = 0;
       this.#become("open", "Connected");
     }
+    if (typeof message?.seq === "number") this.#lastSeq = message.seq;
     if (message?.type === "closing") this.#wait = message.retry_after * 1000;
     this.#emit("message", { message, text });
   }
@@ -105,15 +114,17 @@ export class AppSocket extends EventTarget {
   /** Browsers cannot send WebSocket pings; a phone without a network may not hear of it for minutes. */
   #listen() {
     clearTimeout(this.#watch);
-    this.#watch = setTimeout(() => {
-      this.send(JSON.stringify({ action: "ping", data: {}, request_id: "keep-alive" }));
-      this.#expectWord(() => true);
-    }, SILENCE_MS);
+    this.#watch = setTimeout(() => this.#ask(ANSWER_MS), SILENCE_MS);
   }
 
-  #expectWord(wasOpen) {
+  #ask(within) {
+    this.send(JSON.stringify({ action: "ping", data: {}, request_id: "keep-alive" }));
+    this.#expectWord(() => true, within);
+  }
+
+  #expectWord(wasOpen, within = ANSWER_MS) {
     clearTimeout(this.#watch);
-    this.#watch = setTimeout(() => this.#lost({ code: 1006, reason: "no answer", wasOpen: wasOpen() }), ANSWER_MS);
+    this.#watch = setTimeout(() => this.#lost({ code: 1006, reason: "no answer", wasOpen: wasOpen() }), within);
   }
 
   /** Let go of the socket without waiting for its goodbye. */

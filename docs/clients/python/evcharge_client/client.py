@@ -16,7 +16,7 @@ from websockets.exceptions import ConnectionClosed, WebSocketException
 
 from .api import GetToken
 from .errors import EvChargeError, error_of
-from .protocol import WITH_CLIENT_REF, Actions, Event
+from .protocol import WITH_CLIENT_REF, Actions, Event, EventName, Listening
 
 FIRST_WAIT_S = 0.5
 STEADY_S = 10.0  # a line that held so long was a good one: waits begin small again
@@ -27,6 +27,7 @@ AT_CAPACITY = re.compile(
 )  # refusals with 1008 not about the token
 PASSING = {"network", "unavailable", "rate_limited", "internal_error", "timeout"}  # a later try may mend it
 SESSION_ENDS = {"session_completed", "session_error"}
+OPEN_RESERVATIONS = {"requested", "active"}
 UNNUMBERED = {
     "meter_value",
     "active_session_update",
@@ -38,7 +39,7 @@ class _Pending(NamedTuple):
     answer: asyncio.Future[dict[str, Any]]
 
 
-class EvCharge(Actions):
+class EvCharge(Actions, Listening):
     """One user's live line, which comes back by itself: `async with EvCharge(url, token=…) as ev: …`.
 
     `get_token` is asked with why (`connect`, `refused`, `expiring`), as Login.get_token is. `last_seq` may be
@@ -153,13 +154,13 @@ class EvCharge(Actions):
 
     # --- events ---
 
-    def events(self, *names: str) -> AsyncIterator[Event]:
+    def events(self, *names: EventName) -> AsyncIterator[Event]:
         """Messages from this call on: of these types, `type.event`s, or all. Ends when the line is closed."""
         queue: asyncio.Queue[Any] = asyncio.Queue()
-        return self._from(queue, set(names), self.on(queue.put_nowait))
+        return self._from(queue, set(names), self._listen(queue.put_nowait))
 
     async def _from(
-        self, queue: asyncio.Queue[Any], names: set[str], off: Callable[[], None]
+        self, queue: asyncio.Queue[Any], names: set[EventName], off: Callable[[], None]
     ) -> AsyncIterator[Event]:
         try:
             while (message := await queue.get()) is not None:
@@ -168,19 +169,19 @@ class EvCharge(Actions):
         finally:
             off()
 
-    def on(self, listener: Callable[[Any], None]) -> Callable[[], None]:
+    def _on(self, name: str, listener: Callable[[Any], object]) -> Callable[[], None]:
+        def hear(message: Any) -> None:
+            if message is not None and name in _names_of(message):
+                listener(message)
+
+        return self._listen(hear)
+
+    def _listen(self, listener: Callable[[Any], None]) -> Callable[[], None]:
         """Calls it with each message, and with None at the end; returns what ends it."""
         self._listeners.append(listener)
         return lambda: self._listeners.remove(listener)
 
-    async def once(
-        self,
-        name: str,
-        *,
-        where: Callable[[Any], bool] = lambda message: True,
-        timeout_s: float | None = None,
-    ) -> Any:
-        """The next such message."""
+    async def _once(self, name: str, where: Callable[[Any], bool], timeout_s: float | None) -> Any:
         found: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
 
         def look(message: Any) -> None:
@@ -191,7 +192,7 @@ class EvCharge(Actions):
             elif name in _names_of(message) and where(message):
                 found.set_result(message)
 
-        off = self.on(look)
+        off = self._listen(look)
         try:
             async with asyncio.timeout(timeout_s):
                 return await found
@@ -214,7 +215,7 @@ class EvCharge(Actions):
                 code, reason, self._retry_after_s = 0, str(error), error.retry_after or 0.0
             if time.monotonic() - begun > STEADY_S:
                 tries, self._renewed = 0, False
-            if code == POLICY_VIOLATION and not AT_CAPACITY.search(reason):
+            if code == POLICY_VIOLATION and not self._retry_after_s and not AT_CAPACITY.search(reason):
                 if (
                     self.get_token is None or self._renewed
                 ):  # a fresh one that is refused, too, will not get better
@@ -263,7 +264,10 @@ class EvCharge(Actions):
             self._retry_after_s = message.get("retry_after") or 0.0
         elif message["type"] == "token_expiring" and self.get_token:
             self._beside(self._renew(self.get_token))
-        if message.get("event") in SESSION_ENDS:
+        is_over = (
+            message["type"] == "reservation_update" and message["data"]["status"] not in OPEN_RESERVATIONS
+        )
+        if is_over or message.get("event") in SESSION_ENDS:
             self._refs.clear()  # a start from now on is another one
         self._tell(message)
 
@@ -320,4 +324,4 @@ class EvCharge(Actions):
 
 def _names_of(message: Any) -> set[str]:
     kind = message["type"]
-    return {kind, f"{kind}.{message['event']}"} if "event" in message else {kind}
+    return {"event", kind, f"{kind}.{message['event']}"} if "event" in message else {"event", kind}

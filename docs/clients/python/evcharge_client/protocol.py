@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, NotRequired, TypedDict
+from collections.abc import Callable
+from typing import Any, Literal, NotRequired, TypedDict, overload
 
 
 class ActiveSession(TypedDict):
@@ -325,6 +326,7 @@ class ListChargers(TypedDict):
     station_id: NotRequired[int | None]
     near: NotRequired[Near | None]
     bbox: NotRequired[BoundingBox | None]
+    search: NotRequired[str | None]
     limit: NotRequired[int]
     cursor: NotRequired[str | None]
 
@@ -487,6 +489,7 @@ class Reserve(TypedDict):
     connector_id: NotRequired[int | None]
     minutes: NotRequired[int | None]
     expires_at: NotRequired[str | None]
+    client_ref: NotRequired[str | None]
 
 
 class Reserved(TypedDict):
@@ -883,7 +886,7 @@ ERROR_CODES = frozenset(
 )
 
 # Actions that are known by a key of the client's when they are repeated.
-WITH_CLIENT_REF: frozenset[str] = frozenset(["start_charging", "stop_charging"])
+WITH_CLIENT_REF: frozenset[str] = frozenset(["start_charging", "stop_charging", "reserve"])
 
 
 class Actions:
@@ -899,7 +902,7 @@ class Actions:
         charger_id: str,
         *,
         connector_id: int | None = None,
-        client_ref: str | None | None = None,
+        client_ref: str | None = None,
         timeout_s: float | None = None,
     ) -> Started:
         """Begin to charge. Answered when the charger has answered, within the command time-out."""
@@ -913,11 +916,7 @@ class Actions:
         return answer
 
     async def stop_charging(
-        self,
-        *,
-        charger_id: str | None | None = None,
-        client_ref: str | None | None = None,
-        timeout_s: float | None = None,
+        self, *, charger_id: str | None = None, client_ref: str | None = None, timeout_s: float | None = None
     ) -> Stopped:
         """End the user's session, at the charger named or wherever it is."""
         data: dict[str, Any] = {"charger_id": charger_id, "client_ref": client_ref}
@@ -942,12 +941,13 @@ class Actions:
     async def list_chargers(
         self,
         *,
-        status: Literal["available", "in_use", "unavailable"] | None | None = None,
-        station_id: int | None | None = None,
-        near: Near | None | None = None,
-        bbox: BoundingBox | None | None = None,
+        status: Literal["available", "in_use", "unavailable"] | None = None,
+        station_id: int | None = None,
+        near: Near | None = None,
+        bbox: BoundingBox | None = None,
+        search: str | None = None,
         limit: int | None = None,
-        cursor: str | None | None = None,
+        cursor: str | None = None,
         timeout_s: float | None = None,
     ) -> Chargers:
         """Chargers, by identity; `cursor` is the `next_cursor` of the page before."""
@@ -956,6 +956,7 @@ class Actions:
             "station_id": station_id,
             "near": near,
             "bbox": bbox,
+            "search": search,
             "limit": limit,
             "cursor": cursor,
         }
@@ -969,7 +970,7 @@ class Actions:
         charger_ids: list[str] | None = None,
         station_ids: list[int] | None = None,
         all: bool | None = None,
-        bbox: BoundingBox | None | None = None,
+        bbox: BoundingBox | None = None,
         timeout_s: float | None = None,
     ) -> Subscribed:
         """Hear of chargers: by identity, by station, in an area of the map (in the place of the one before),
@@ -991,7 +992,7 @@ class Actions:
         charger_ids: list[str] | None = None,
         station_ids: list[int] | None = None,
         all: bool | None = None,
-        bbox: bool | BoundingBox | None | None = None,
+        bbox: bool | BoundingBox | None = None,
         timeout_s: float | None = None,
     ) -> Unsubscribed:
         """Hear of them no longer. There is one area at most: `bbox` as null, true or an area ends it."""
@@ -1008,9 +1009,9 @@ class Actions:
     async def watch(
         self,
         *,
-        charger_id: str | None | None = None,
-        connector_id: int | None | None = None,
-        station_id: int | None | None = None,
+        charger_id: str | None = None,
+        connector_id: int | None = None,
+        station_id: int | None = None,
         timeout_s: float | None = None,
     ) -> Watching:
         """Be told, once, when there is a free connector: this one, one of the charger's, or one of the
@@ -1043,9 +1044,10 @@ class Actions:
         self,
         charger_id: str,
         *,
-        connector_id: int | None | None = None,
-        minutes: int | None | None = None,
-        expires_at: str | None | None = None,
+        connector_id: int | None = None,
+        minutes: int | None = None,
+        expires_at: str | None = None,
+        client_ref: str | None = None,
         timeout_s: float | None = None,
     ) -> Reserved:
         """Keep a connector free, this or one that is, for so many minutes (15) or until then. Answered as a
@@ -1056,6 +1058,7 @@ class Actions:
             "connector_id": connector_id,
             "minutes": minutes,
             "expires_at": expires_at,
+            "client_ref": client_ref,
         }
         given = {name: value for name, value in data.items() if value is not None}
         answer: Reserved = await self.act("reserve", given, timeout_s=timeout_s)
@@ -1085,12 +1088,12 @@ class Actions:
     async def list_sessions(
         self,
         *,
-        status: Literal["active", "completed", "failed", "pending", "stopping"] | None | None = None,
-        charger_id: str | None | None = None,
-        started_after: str | None | None = None,
-        started_before: str | None | None = None,
+        status: Literal["active", "completed", "failed", "pending", "stopping"] | None = None,
+        charger_id: str | None = None,
+        started_after: str | None = None,
+        started_before: str | None = None,
         limit: int | None = None,
-        cursor: str | None | None = None,
+        cursor: str | None = None,
         timeout_s: float | None = None,
     ) -> Sessions:
         """The user's sessions, the newest first; `cursor` is the `next_cursor` of the page before."""
@@ -1107,7 +1110,7 @@ class Actions:
         return answer
 
     async def get_session(
-        self, session_id: int, *, points: int | None | None = None, timeout_s: float | None = None
+        self, session_id: int, *, points: int | None = None, timeout_s: float | None = None
     ) -> SessionDetail:
         """One of the user's sessions; with `points` its course for a chart, in so many at most."""
         data: dict[str, Any] = {"session_id": session_id, "points": points}
@@ -1121,3 +1124,384 @@ class Actions:
         given = {name: value for name, value in data.items() if value is not None}
         answer: Pong = await self.act("ping", given, timeout_s=timeout_s)
         return answer
+
+
+class Listening:
+    """`on` and `once`, by name: a type, `type.event`, or `event` for every message. `subscribed` is the
+    client's own: how what is subscribed is, after a reconnect."""
+
+    def _on(self, name: str, listener: Callable[[Any], object]) -> Callable[[], None]:
+        raise NotImplementedError
+
+    async def _once(self, name: str, where: Callable[[Any], bool], timeout_s: float | None) -> Any:
+        raise NotImplementedError
+
+    @overload
+    def on(
+        self, name: Literal["connected"], listener: Callable[[Connected], object]
+    ) -> Callable[[], None]: ...
+    @overload
+    def on(self, name: Literal["resync"], listener: Callable[[Resync], object]) -> Callable[[], None]: ...
+    @overload
+    def on(
+        self, name: Literal["active_session_update"], listener: Callable[[ActiveSessionUpdate], object]
+    ) -> Callable[[], None]: ...
+    @overload
+    def on(
+        self,
+        name: Literal["session_update"],
+        listener: Callable[
+            [
+                SessionStartedUpdate
+                | MeterValueUpdate
+                | SessionStoppedUpdate
+                | SessionCompletedUpdate
+                | SessionErrorUpdate
+            ],
+            object,
+        ],
+    ) -> Callable[[], None]: ...
+    @overload
+    def on(
+        self,
+        name: Literal["session_update.session_started"],
+        listener: Callable[[SessionStartedUpdate], object],
+    ) -> Callable[[], None]: ...
+    @overload
+    def on(
+        self, name: Literal["session_update.meter_value"], listener: Callable[[MeterValueUpdate], object]
+    ) -> Callable[[], None]: ...
+    @overload
+    def on(
+        self,
+        name: Literal["session_update.session_stopped"],
+        listener: Callable[[SessionStoppedUpdate], object],
+    ) -> Callable[[], None]: ...
+    @overload
+    def on(
+        self,
+        name: Literal["session_update.session_completed"],
+        listener: Callable[[SessionCompletedUpdate], object],
+    ) -> Callable[[], None]: ...
+    @overload
+    def on(
+        self, name: Literal["session_update.session_error"], listener: Callable[[SessionErrorUpdate], object]
+    ) -> Callable[[], None]: ...
+    @overload
+    def on(
+        self, name: Literal["command_update"], listener: Callable[[CommandUpdate], object]
+    ) -> Callable[[], None]: ...
+    @overload
+    def on(
+        self, name: Literal["reservation_update"], listener: Callable[[ReservationUpdate], object]
+    ) -> Callable[[], None]: ...
+    @overload
+    def on(
+        self, name: Literal["reservation_update.changed"], listener: Callable[[ReservationUpdate], object]
+    ) -> Callable[[], None]: ...
+    @overload
+    def on(
+        self, name: Literal["reservation_update.countdown"], listener: Callable[[ReservationUpdate], object]
+    ) -> Callable[[], None]: ...
+    @overload
+    def on(
+        self,
+        name: Literal["charger_update"],
+        listener: Callable[
+            [ChargerStatusChanged | ChargerConfigurationChanged | ChargerMaintenanceChanged], object
+        ],
+    ) -> Callable[[], None]: ...
+    @overload
+    def on(
+        self,
+        name: Literal["charger_update.connector_status_changed"],
+        listener: Callable[[ChargerStatusChanged], object],
+    ) -> Callable[[], None]: ...
+    @overload
+    def on(
+        self, name: Literal["charger_update.error"], listener: Callable[[ChargerStatusChanged], object]
+    ) -> Callable[[], None]: ...
+    @overload
+    def on(
+        self,
+        name: Literal["charger_update.status_changed"],
+        listener: Callable[[ChargerStatusChanged], object],
+    ) -> Callable[[], None]: ...
+    @overload
+    def on(
+        self,
+        name: Literal["charger_update.configuration_changed"],
+        listener: Callable[[ChargerConfigurationChanged], object],
+    ) -> Callable[[], None]: ...
+    @overload
+    def on(
+        self,
+        name: Literal["charger_update.maintenance_mode"],
+        listener: Callable[[ChargerMaintenanceChanged], object],
+    ) -> Callable[[], None]: ...
+    @overload
+    def on(
+        self, name: Literal["charger_status_update"], listener: Callable[[ChargerStatusUpdate], object]
+    ) -> Callable[[], None]: ...
+    @overload
+    def on(
+        self, name: Literal["charger_list_update"], listener: Callable[[ChargerListUpdate], object]
+    ) -> Callable[[], None]: ...
+    @overload
+    def on(
+        self, name: Literal["notification"], listener: Callable[[Notification], object]
+    ) -> Callable[[], None]: ...
+    @overload
+    def on(
+        self, name: Literal["token_expiring"], listener: Callable[[TokenExpiring], object]
+    ) -> Callable[[], None]: ...
+    @overload
+    def on(self, name: Literal["closing"], listener: Callable[[Closing], object]) -> Callable[[], None]: ...
+    @overload
+    def on(
+        self, name: Literal["error"], listener: Callable[[ErrorMessage], object]
+    ) -> Callable[[], None]: ...
+    @overload
+    def on(self, name: Literal["event"], listener: Callable[[Event], object]) -> Callable[[], None]: ...
+    @overload
+    def on(
+        self, name: Literal["subscribed"], listener: Callable[[Subscribed], object]
+    ) -> Callable[[], None]: ...
+    def on(self, name: str, listener: Callable[[Any], object]) -> Callable[[], None]:
+        """Calls the listener with each such message, in order; returns what ends it."""
+        return self._on(name, listener)
+
+    @overload
+    async def once(
+        self,
+        name: Literal["connected"],
+        *,
+        where: Callable[[Connected], bool] = ...,
+        timeout_s: float | None = ...,
+    ) -> Connected: ...
+    @overload
+    async def once(
+        self, name: Literal["resync"], *, where: Callable[[Resync], bool] = ..., timeout_s: float | None = ...
+    ) -> Resync: ...
+    @overload
+    async def once(
+        self,
+        name: Literal["active_session_update"],
+        *,
+        where: Callable[[ActiveSessionUpdate], bool] = ...,
+        timeout_s: float | None = ...,
+    ) -> ActiveSessionUpdate: ...
+    @overload
+    async def once(
+        self,
+        name: Literal["session_update"],
+        *,
+        where: Callable[
+            [
+                SessionStartedUpdate
+                | MeterValueUpdate
+                | SessionStoppedUpdate
+                | SessionCompletedUpdate
+                | SessionErrorUpdate
+            ],
+            bool,
+        ] = ...,
+        timeout_s: float | None = ...,
+    ) -> (
+        SessionStartedUpdate
+        | MeterValueUpdate
+        | SessionStoppedUpdate
+        | SessionCompletedUpdate
+        | SessionErrorUpdate
+    ): ...
+    @overload
+    async def once(
+        self,
+        name: Literal["session_update.session_started"],
+        *,
+        where: Callable[[SessionStartedUpdate], bool] = ...,
+        timeout_s: float | None = ...,
+    ) -> SessionStartedUpdate: ...
+    @overload
+    async def once(
+        self,
+        name: Literal["session_update.meter_value"],
+        *,
+        where: Callable[[MeterValueUpdate], bool] = ...,
+        timeout_s: float | None = ...,
+    ) -> MeterValueUpdate: ...
+    @overload
+    async def once(
+        self,
+        name: Literal["session_update.session_stopped"],
+        *,
+        where: Callable[[SessionStoppedUpdate], bool] = ...,
+        timeout_s: float | None = ...,
+    ) -> SessionStoppedUpdate: ...
+    @overload
+    async def once(
+        self,
+        name: Literal["session_update.session_completed"],
+        *,
+        where: Callable[[SessionCompletedUpdate], bool] = ...,
+        timeout_s: float | None = ...,
+    ) -> SessionCompletedUpdate: ...
+    @overload
+    async def once(
+        self,
+        name: Literal["session_update.session_error"],
+        *,
+        where: Callable[[SessionErrorUpdate], bool] = ...,
+        timeout_s: float | None = ...,
+    ) -> SessionErrorUpdate: ...
+    @overload
+    async def once(
+        self,
+        name: Literal["command_update"],
+        *,
+        where: Callable[[CommandUpdate], bool] = ...,
+        timeout_s: float | None = ...,
+    ) -> CommandUpdate: ...
+    @overload
+    async def once(
+        self,
+        name: Literal["reservation_update"],
+        *,
+        where: Callable[[ReservationUpdate], bool] = ...,
+        timeout_s: float | None = ...,
+    ) -> ReservationUpdate: ...
+    @overload
+    async def once(
+        self,
+        name: Literal["reservation_update.changed"],
+        *,
+        where: Callable[[ReservationUpdate], bool] = ...,
+        timeout_s: float | None = ...,
+    ) -> ReservationUpdate: ...
+    @overload
+    async def once(
+        self,
+        name: Literal["reservation_update.countdown"],
+        *,
+        where: Callable[[ReservationUpdate], bool] = ...,
+        timeout_s: float | None = ...,
+    ) -> ReservationUpdate: ...
+    @overload
+    async def once(
+        self,
+        name: Literal["charger_update"],
+        *,
+        where: Callable[
+            [ChargerStatusChanged | ChargerConfigurationChanged | ChargerMaintenanceChanged], bool
+        ] = ...,
+        timeout_s: float | None = ...,
+    ) -> ChargerStatusChanged | ChargerConfigurationChanged | ChargerMaintenanceChanged: ...
+    @overload
+    async def once(
+        self,
+        name: Literal["charger_update.connector_status_changed"],
+        *,
+        where: Callable[[ChargerStatusChanged], bool] = ...,
+        timeout_s: float | None = ...,
+    ) -> ChargerStatusChanged: ...
+    @overload
+    async def once(
+        self,
+        name: Literal["charger_update.error"],
+        *,
+        where: Callable[[ChargerStatusChanged], bool] = ...,
+        timeout_s: float | None = ...,
+    ) -> ChargerStatusChanged: ...
+    @overload
+    async def once(
+        self,
+        name: Literal["charger_update.status_changed"],
+        *,
+        where: Callable[[ChargerStatusChanged], bool] = ...,
+        timeout_s: float | None = ...,
+    ) -> ChargerStatusChanged: ...
+    @overload
+    async def once(
+        self,
+        name: Literal["charger_update.configuration_changed"],
+        *,
+        where: Callable[[ChargerConfigurationChanged], bool] = ...,
+        timeout_s: float | None = ...,
+    ) -> ChargerConfigurationChanged: ...
+    @overload
+    async def once(
+        self,
+        name: Literal["charger_update.maintenance_mode"],
+        *,
+        where: Callable[[ChargerMaintenanceChanged], bool] = ...,
+        timeout_s: float | None = ...,
+    ) -> ChargerMaintenanceChanged: ...
+    @overload
+    async def once(
+        self,
+        name: Literal["charger_status_update"],
+        *,
+        where: Callable[[ChargerStatusUpdate], bool] = ...,
+        timeout_s: float | None = ...,
+    ) -> ChargerStatusUpdate: ...
+    @overload
+    async def once(
+        self,
+        name: Literal["charger_list_update"],
+        *,
+        where: Callable[[ChargerListUpdate], bool] = ...,
+        timeout_s: float | None = ...,
+    ) -> ChargerListUpdate: ...
+    @overload
+    async def once(
+        self,
+        name: Literal["notification"],
+        *,
+        where: Callable[[Notification], bool] = ...,
+        timeout_s: float | None = ...,
+    ) -> Notification: ...
+    @overload
+    async def once(
+        self,
+        name: Literal["token_expiring"],
+        *,
+        where: Callable[[TokenExpiring], bool] = ...,
+        timeout_s: float | None = ...,
+    ) -> TokenExpiring: ...
+    @overload
+    async def once(
+        self,
+        name: Literal["closing"],
+        *,
+        where: Callable[[Closing], bool] = ...,
+        timeout_s: float | None = ...,
+    ) -> Closing: ...
+    @overload
+    async def once(
+        self,
+        name: Literal["error"],
+        *,
+        where: Callable[[ErrorMessage], bool] = ...,
+        timeout_s: float | None = ...,
+    ) -> ErrorMessage: ...
+    @overload
+    async def once(
+        self, name: Literal["event"], *, where: Callable[[Event], bool] = ..., timeout_s: float | None = ...
+    ) -> Event: ...
+    @overload
+    async def once(
+        self,
+        name: Literal["subscribed"],
+        *,
+        where: Callable[[Subscribed], bool] = ...,
+        timeout_s: float | None = ...,
+    ) -> Subscribed: ...
+    async def once(
+        self,
+        name: str,
+        *,
+        where: Callable[[Any], bool] = lambda message: True,
+        timeout_s: float | None = None,
+    ) -> Any:
+        """The next such message."""
+        return await self._once(name, where, timeout_s)

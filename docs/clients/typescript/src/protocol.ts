@@ -258,6 +258,7 @@ export interface ListChargers {
   station_id?: number | null;
   near?: Near | null;
   bbox?: BoundingBox | null;
+  search?: string | null;
   limit?: number;
   cursor?: string | null;
 }
@@ -412,6 +413,7 @@ export interface Reserve {
   connector_id?: number | null;
   minutes?: number | null;
   expires_at?: string | null;
+  client_ref?: string | null;
 }
 
 /** The reservation as it is now. */
@@ -755,7 +757,7 @@ export type MessageOf<N> = N extends keyof Pushes ? Pushes[N] : Extract<ServerMe
 export type ErrorCode = "invalid_message" | "unknown_action" | "validation_error" | "not_found" | "charger_offline" | "charger_pending" | "connector_unavailable" | "connector_busy" | "active_session_exists" | "no_active_session" | "reservation_exists" | "reservation_not_supported" | "too_many_watches" | "charger_rejected" | "charger_timeout" | "cancelled" | "rate_limited" | "forbidden" | "unavailable" | "internal_error";
 
 /** Actions that are known by a key of the client's when they are repeated. */
-export const WITH_CLIENT_REF: ReadonlySet<string> = new Set(["start_charging", "stop_charging"]);
+export const WITH_CLIENT_REF: ReadonlySet<string> = new Set(["start_charging", "stop_charging", "reserve"]);
 
 /** A method for each action. */
 export abstract class Actions<Options = object> {

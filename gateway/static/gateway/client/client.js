@@ -5,6 +5,7 @@ import { Actions, WITH_CLIENT_REF } from "./protocol.js";
 /** So long after it went unanswered the same tap is taken for the same wish. */
 const SAME_TAP_MS = 120_000;
 const SESSION_ENDS = new Set(["session_completed", "session_error"]);
+const OPEN_RESERVATIONS = new Set(["requested", "active"]);
 /** Messages that repeat the number of the one before them: nothing is missed with them. */
 const UNNUMBERED = new Set(["meter_value", "active_session_update"]);
 export class EvCharge extends Actions {
@@ -188,7 +189,8 @@ export class EvCharge extends Actions {
             this.#line.retryAfter(retry_after);
         if (type === "token_expiring")
             void this.#renew();
-        if (SESSION_ENDS.has(event))
+        const isOver = type === "reservation_update" && !OPEN_RESERVATIONS.has(message.data.status);
+        if (isOver || SESSION_ENDS.has(event))
             this.#refs.clear(); // a start from now on is another one
         this.#emit("event", message);
         this.#emit(type, message);

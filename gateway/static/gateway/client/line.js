@@ -108,7 +108,7 @@ export class Line {
             this.#renewed = false;
         }
         this.#openedAt = 0;
-        if (code !== POLICY_VIOLATION || AT_CAPACITY.test(reason))
+        if (code !== POLICY_VIOLATION || this.#retryAfterMs || AT_CAPACITY.test(reason))
             return this.#wait(code, reason);
         if (this.callbacks.renewable && !this.#renewed) {
             this.#renewed = true; // once: a fresh token that is refused, too, will not get better

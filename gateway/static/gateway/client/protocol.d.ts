@@ -229,6 +229,7 @@ export interface ListChargers {
     station_id?: number | null;
     near?: Near | null;
     bbox?: BoundingBox | null;
+    search?: string | null;
     limit?: number;
     cursor?: string | null;
 }
@@ -367,6 +368,7 @@ export interface Reserve {
     connector_id?: number | null;
     minutes?: number | null;
     expires_at?: string | null;
+    client_ref?: string | null;
 }
 /** The reservation as it is now. */
 export interface Reserved {

@@ -1,6 +1,6 @@
 // Written by docs/clients/generate.py from docs/asyncapi.json; not by hand.
 /** Actions that are known by a key of the client's when they are repeated. */
-export const WITH_CLIENT_REF = new Set(["start_charging", "stop_charging"]);
+export const WITH_CLIENT_REF = new Set(["start_charging", "stop_charging", "reserve"]);
 /** A method for each action. */
 export class Actions {
     /** Begin to charge. Answered when the charger has answered, within the command time-out. */

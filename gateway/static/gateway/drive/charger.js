@@ -10,17 +10,18 @@ export class ChargerView {
   #ev;
   #id = null;
   #charger = null;
+  #followed;
   #tell;
 
   /** `tell(text)`: what went wrong, for the person. */
-  constructor(ev, tell) {
+  constructor(ev, followed, tell) {
     this.#ev = ev;
+    this.#followed = followed;
     this.#tell = tell;
     $("start").onsubmit = (event) => {
       event.preventDefault();
       this.#start();
     };
-    // Places has subscribed to all chargers.
     for (const name of ["charger_update", "charger_status_update"]) ev.on(name, (message) => message.charger_id === this.#id && this.load());
     ev.on("connected", () => this.load());
   }
@@ -31,10 +32,12 @@ export class ChargerView {
     write($("charger-title"), id);
     write($("charger-where"), "");
     $("start").hidden = true;
+    await this.#followed.follow("charger", [id]).catch(() => {}); // the next line says why
     await this.load();
   }
 
   hide() {
+    if (this.#id) this.#followed.follow("charger", []).catch(() => {});
     this.#id = null;
   }
 

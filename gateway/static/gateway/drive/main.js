@@ -4,6 +4,7 @@ import { Api, EvCharge, Login } from "../client/evcharge.js";
 import { $, announce, enable, isEnabled, notice, write } from "../dom.js";
 import { ChargerView } from "./charger.js";
 import { ChargingView } from "./charging.js";
+import { Followed } from "./followed.js";
 import { keep, read, seqStorage } from "./kept.js";
 import { Places } from "./places.js";
 import { HistoryView, ReceiptView } from "./receipts.js";
@@ -76,15 +77,15 @@ function enter(username, tokens) {
   keep("login", { username, tokens });
   ev = new EvCharge({ getToken: login.getToken, lang: language, storage: seqStorage, storageKey: `seq.${username}` });
   const api = new Api({ getToken: login.getToken, lang: language });
-  const places = new Places(ev);
+  const followed = new Followed(ev);
+  new Places(ev, followed, tell);
   views = {
-    charger: new ChargerView(ev, tell),
+    charger: new ChargerView(ev, followed, tell),
     receipt: new ReceiptView(api, tell),
     history: new HistoryView(ev, tell),
     charging: new ChargingView(ev, { appeared, ended, tell }),
   };
   ev.on("state", lineChanged);
-  ev.on("connected", () => places.load().catch((error) => tell(error.message)));
   ev.connect().catch(() => {}); // `state` tells of it
   route();
 }

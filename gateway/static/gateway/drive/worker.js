@@ -10,7 +10,7 @@ const SHELL = [
   `${FILES}page.css`,
   `${FILES}dom.js`,
   ...["evcharge", "api", "client", "errors", "line", "protocol", "rest"].map((name) => `${FILES}client/${name}.js`),
-  ...["charger", "charging", "chart", "kept", "main", "map", "places", "receipts", "svg", "words"].map((name) => `${FILES}drive/${name}.js`),
+  ...["charger", "charging", "chart", "followed", "gestures", "kept", "main", "map", "mercator", "places", "receipts", "svg", "words"].map((name) => `${FILES}drive/${name}.js`),
   `${FILES}drive/drive.css`,
 ];
 
