@@ -1,4 +1,7 @@
-"""The database of the benchmark: drivers, each charging at a charger of their own. Import after django.setup()."""
+"""The database of the benchmark: drivers, each charging at a charger of their own, and some who are not charging.
+
+Import after django.setup().
+"""
 
 from decimal import Decimal
 
@@ -17,6 +20,7 @@ class Drivers:
 
     def __init__(self) -> None:
         self.users: list[User] = []
+        self.idle: list[User] = []
         self.station = Station.objects.create(name="Benchmark", address="1 Long Road")
 
     def first(self, count: int) -> list[User]:
@@ -26,7 +30,13 @@ class Drivers:
 
     def apps(self, count: int) -> list[str]:
         """Request targets of their phones."""
-        return [f"/?token={tokens_for(user)[0]}" for user in self.first(count)]
+        return _targets(self.first(count))
+
+    def idle_apps(self, count: int) -> list[str]:
+        """Request targets of phones whose drivers are not charging."""
+        if count > len(self.idle):
+            self.idle += _users("idle", range(len(self.idle), count))
+        return _targets(self.idle[:count])
 
     def chargers(self, count: int, *, first: int = 0) -> list[str]:
         """Request targets of their chargers, from that number on."""
@@ -39,8 +49,7 @@ class Drivers:
 
     @transaction.atomic
     def _add(self, numbers: range) -> None:
-        # The password is one that nobody can type; made once, since hashing 500 takes a minute.
-        users = User.objects.bulk_create(User(username=f"driver{n}", password="!bench") for n in numbers)
+        users = _users("driver", numbers)
         chargers = Charger.objects.bulk_create(
             Charger(identity=messages.IDENTITY.format(n), station=self.station) for n in numbers
         )
@@ -66,3 +75,12 @@ class Drivers:
             for number, user, charger, connector in zip(numbers, users, chargers, connectors, strict=True)
         )
         self.users += users
+
+
+def _users(name: str, numbers: range) -> list[User]:
+    """With a password that nobody can type; made once, since hashing 500 takes a minute."""
+    return User.objects.bulk_create(User(username=f"{name}{n}", password="!bench") for n in numbers)
+
+
+def _targets(users: list[User]) -> list[str]:
+    return [f"/?token={tokens_for(user)[0]}" for user in users]

@@ -54,7 +54,7 @@ TARGETS = {
         at_most=True,
     ),
     "T8": Target(
-        "connections of apps per second: token, user looked up, state sent",
+        "connections of apps per second: token, user looked up, groups joined, state sent",
         "Node `ws`, bare handshake",
         0.25,
         0.40,

@@ -18,7 +18,7 @@ from sessions import feed
 from tests import wire
 from tests.benchmarks.processes import memory_kib
 from tests.charge import Charge, Scene, at, begin, end, scene
-from tests.conftest import Site
+from tests.conftest import Site, stack
 from tests.factories import token_of
 from tests.figures import record
 from tests.flows.test_resume import ENDINGS, Phone
@@ -27,6 +27,9 @@ from tests.server_process import ServerProcess
 SILENT_S = float(os.environ.get("SLOW_READER_S", "3"))
 FILL = 30  # answers, large ones, until the line to it is full
 CHARGES, TICKS_PER_S = 4, 50
+
+
+pytestmark = pytest.mark.skipif(stack() != "real", reason="more is between a charger and a phone with a bus")
 
 
 @asynccontextmanager
