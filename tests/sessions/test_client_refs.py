@@ -125,7 +125,7 @@ def test_a_ref_lasts_a_day(settings: Settings) -> None:
 @pytest.mark.skipif(connection.vendor != "postgresql", reason="SQLite has one writer: nobody races")
 def test_taps_in_the_same_moment_are_one_session_each(committed: None) -> None:
     """E34: two connections name the same wish in the same moment, again and again; a third is refused in between
-    and leaves the name to them. What is begun is a session and no more: tests/flows/test_double_taps.py has the servers.
+    and leaves the name to them. What is begun is a session and no more: flows/test_double_taps.py has the servers.
     """
     charger, user = make_charger(), make_user()
     prefix = unique("tap")
