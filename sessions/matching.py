@@ -13,6 +13,8 @@ from sessions.queries import newest_reading, with_relations
 from sessions.readings import Reading
 from sessions.totals import ROUNDING_WH, Register
 
+MAX_UNHEARD = 50  # the newest sessions of a charger without a stop, in which to look for one's
+
 
 class Told(NamedTuple):
     """What a stop says of itself."""
@@ -52,23 +54,34 @@ def session_to_stop(charger: Charger, told: Told) -> ChargingSession:
     # A stop for a transaction we never named (−1, 0, unknown): a repeat, or the open one it must mean, by tag if told.
     if session := _told_before(mine, told):
         return session
-    running = mine.filter(status__in=ChargingSession.RUNNING).order_by("-started_at")
-    fitting = [session for session in running if _may_end(session, told)]
-    by_tag = [session for session in fitting if told.id_tag and session.id_tag == told.id_tag]
-    if not by_tag and told.id_tag and (unheard := _ended_unheard(mine.filter(id_tag=told.id_tag), told)):
-        return _taken_for(
-            _nearest(unheard, told.meter_stop_wh), told, "ended without one already, for its id tag"
-        )
-    # Another's tag with a number not ours is a transaction of before our time, not the one that runs.
-    is_foreign = told.names_a_transaction and told.id_tag != ""
-    if by_tag or (len(fitting) == 1 and not is_foreign):
-        session = _nearest(by_tag or fitting, told.meter_stop_wh)
-        return _taken_for(session, told, "for its id tag" if by_tag else "being the only one open")
-    if not told.id_tag and not told.names_a_transaction and told.meter_stop_wh is not None:
-        unheard = _ended_unheard(mine, told)
-        if len(unheard) == 1:
-            return _taken_for(unheard[0], told, "being the only one that was ended without one")
-    return _recovered(charger, told)
+    return _guessed(mine, told) or _recovered(charger, told)
+
+
+def _guessed(mine: QuerySet[ChargingSession], told: Told) -> ChargingSession | None:
+    """Of what runs, or was ended without a stop: by how it began, by its tag, or the only one that it can be."""
+    running = list(mine.filter(status__in=ChargingSession.RUNNING).order_by("-started_at"))
+    unheard = _ended_unheard(mine)
+    if begun_so := [each for each in (*running, *unheard) if _began_so(each, told)]:
+        session = _soonest(_of_tag(begun_so, told) or begun_so, told)
+        return _taken_for(session, told, "for the register it began with")
+    running = [each for each in running if _may_end(each, told)]
+    unheard = [each for each in unheard if _may_end(each, told) and not _has_next(each, told)]
+    if by_tag := _of_tag(running, told):
+        return _taken_for(_nearest(by_tag, told.meter_stop_wh), told, "for its id tag")
+    if by_tag := _of_tag(unheard, told):
+        session = _nearest(by_tag, told.meter_stop_wh)
+        return _taken_for(session, told, "ended without one already, for its id tag")
+    if told.names_a_transaction and told.id_tag:
+        return None  # another's tag, and a number not ours: a transaction of before our time
+    if len(running) == 1:
+        return _taken_for(running[0], told, "being the only one open")
+    if len(unheard) == 1 and not (told.id_tag or told.names_a_transaction or told.meter_stop_wh is None):
+        return _taken_for(unheard[0], told, "being the only one that was ended without one")
+    return None
+
+
+def _of_tag(sessions: Iterable[ChargingSession], told: Told) -> list[ChargingSession]:
+    return [each for each in sessions if told.id_tag and each.id_tag == told.id_tag]
 
 
 def _taken_for(session: ChargingSession, told: Told, why: str) -> ChargingSession:
@@ -78,18 +91,15 @@ def _taken_for(session: ChargingSession, told: Told, why: str) -> ChargingSessio
     return session
 
 
-def _ended_unheard(mine: QuerySet[ChargingSession], told: Told) -> list[ChargingSession]:
-    """Those we had ended for want of a stop, unless another began on their connector before this one."""
-    unheard = mine.filter(
-        status=ChargingSession.Status.COMPLETED,
-        stop_told_at=None,
-        connector__isnull=False,
-        started_at__isnull=False,
-    )
-    return [session for session in unheard if _may_end(session, told) and not _has_next(session, told)]
+def _ended_unheard(mine: QuerySet[ChargingSession]) -> list[ChargingSession]:
+    """Those we had ended for want of a stop."""
+    unheard = mine.filter(status=ChargingSession.Status.COMPLETED, stop_told_at=None)
+    unheard = unheard.filter(connector__isnull=False, started_at__isnull=False)
+    return list(unheard.order_by("-pk")[:MAX_UNHEARD])
 
 
 def _has_next(session: ChargingSession, told: Told) -> bool:
+    """Whether another began on its connector before this stop."""
     at_connector = ChargingSession.objects.filter(connector=session.connector_id)
     return at_connector.filter(started_at__gt=session.started_at, started_at__lt=told.stopped_at).exists()
 
@@ -104,25 +114,52 @@ def _told_before(mine: QuerySet[ChargingSession], told: Told) -> ChargingSession
 
 
 def _may_end(session: ChargingSession, told: Told) -> bool:
-    """Whether a stop at this time, with this register, can be this session's. Flagged `clock`, its start has the time
-    of its receipt, which may be after its end."""
-    if session.started_at and session.started_at > told.stopped_at and "clock" not in session.flags:
+    """Whether a stop at this time, with this register, can be this session's."""
+    if not _is_in_time(session, told):
         return False
-    if session.meter_start_wh is None:
+    if session.meter_start_wh is None or _agree(told.begun, session.meter_start_wh):
         return True
-    if told.begun is not None:
-        if abs(told.begun.wh - session.meter_start_wh) <= ROUNDING_WH:
-            return True
-        if _fits_its_end(told.begun, told):
-            return False
+    if told.begun is not None and any(_fits_its_end(told.begun, told, factor) for factor, _ in _UNITS):
+        return False  # it is another's
     return told.meter_stop_wh is None or told.meter_stop_wh >= session.meter_start_wh
 
 
-def _fits_its_end(begun: Register, told: Told) -> bool:
-    """Whether what a stop says of its beginning agrees with what it says of its end; else it may be in another unit."""
+def _is_in_time(session: ChargingSession, told: Told) -> bool:
+    """Flagged `clock`, its start has the time of its receipt, which may be after its end."""
+    return session.started_at is None or session.started_at <= told.stopped_at or "clock" in session.flags
+
+
+def _began_so(session: ChargingSession, told: Told) -> bool:
+    """Whether the stop's data say that its transaction began with this session's register. Many begin with 0."""
+    start_wh = session.meter_start_wh
+    return bool(start_wh) and _agree(told.begun, start_wh) and _is_in_time(session, told)
+
+
+# A stop's data may be in kWh that do not say so, and then in whole ones: the factor, and how far it may be off.
+_UNITS = ((1, ROUNDING_WH), (1000, 500 + ROUNDING_WH))
+
+
+def _agree(begun: Register | None, start_wh: int | None) -> bool:
+    if begun is None or start_wh is None:
+        return False
+    return any(abs(begun.wh * factor - start_wh) <= off_by for factor, off_by in _UNITS)
+
+
+def _fits_its_end(begun: Register, told: Told, factor: int) -> bool:
+    """Whether what a stop says of its beginning, in this unit, agrees with what it says of its end."""
     if told.meter_stop_wh is None:
         return False
-    return accounts.limit().allows(begun, Register(told.stopped_at, told.meter_stop_wh))
+    return accounts.limit().allows(
+        Register(begun.at, begun.wh * factor), Register(told.stopped_at, told.meter_stop_wh)
+    )
+
+
+def _soonest(sessions: Sequence[ChargingSession], told: Told) -> ChargingSession:
+    """Of several, the one that began nearest to when the stop's data say; a charge of nothing leaves the register as
+    the next one finds it."""
+    begun = told.begun
+    assert begun is not None  # they were found by it
+    return min(sessions, key=lambda each: abs((each.started_at or begun.at) - begun.at))
 
 
 def _nearest(sessions: Sequence[ChargingSession], meter_stop_wh: int | None) -> ChargingSession:

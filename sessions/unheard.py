@@ -96,13 +96,12 @@ def sweep() -> int:
 
 
 def _count_stragglers() -> None:
-    """Meter values that another process was writing while a session was ended without its charger: its end saw none
-    of them, and their writer nothing of it (E30). For a while each round looks again."""
+    """Meter values that one process was writing while another ended their session: its end saw none of them, and their
+    writer nothing of it (E30). Where the readings tell the energy, each round looks again for a while."""
     now = utcnow()
     ended = ChargingSession.objects.filter(
         review=ChargingSession.Review.WAITING,
         status=ChargingSession.Status.COMPLETED,
-        stop_told_at=None,
         updated_at__range=(now - _STRAGGLERS_UNTIL, now - _STRAGGLERS_FROM),
     )
     for pk, charger_id in list(ended.values_list("pk", "charger_id")):

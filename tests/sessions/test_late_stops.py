@@ -129,6 +129,34 @@ def test_nameless_stop_finds_its_session_by_how_it_began_though_its_register_fel
     assert {"reconciled", "suspect"} <= set(stopped.flags)
 
 
+def test_nameless_stop_finds_which_of_two_it_is_by_how_it_began() -> None:
+    """E25: two run, and its data are in kWh that do not say so."""
+    charger = make_charger()
+    first = start(charger, make_id_tag().value, minutes_ago=10, meter_wh=8_164_721)
+    other = start(charger, make_id_tag().value, minutes_ago=10, meter_wh=2_000_000, connector=2)
+    stopped = nameless_stop(charger, "", minutes_ago=5, meter_wh=8_164_900, begun_at_wh=8_165)
+    assert (stopped.pk, stopped.energy_wh) == (first.pk, 179)
+    other.refresh_from_db()
+    assert other.status == "active"
+
+
+def test_nameless_stop_of_the_one_before_is_known_though_the_clock_was_set_back() -> None:
+    """E25: by its times the next one began before it ended."""
+    charger, tag = make_charger(), make_id_tag().value
+    session = start(charger, tag, minutes_ago=10, meter_wh=500_000)
+    start(charger, make_id_tag().value, minutes_ago=9, meter_wh=500_600)
+    stopped = nameless_stop(charger, tag, minutes_ago=8, meter_wh=500_600, begun_at_wh=500_000)
+    assert (stopped.pk, stopped.energy_wh) == (session.pk, 600)
+
+
+def test_nameless_stop_of_a_meter_that_begins_at_zero_is_the_only_open_sessions() -> None:
+    """E25"""
+    charger = make_charger()
+    running = start(charger, make_id_tag().value, minutes_ago=10, meter_wh=0)
+    stopped = nameless_stop(charger, "", minutes_ago=5, meter_wh=1_000, begun_at_wh=0)
+    assert (stopped.pk, stopped.energy_wh) == (running.pk, 1_000)
+
+
 def test_a_beginning_in_another_unit_says_nothing() -> None:
     """E25: kWh that do not say so; such a beginning does not fit its own end."""
     charger, tag = make_charger(), make_id_tag().value
@@ -137,11 +165,15 @@ def test_a_beginning_in_another_unit_says_nothing() -> None:
     assert (stopped.pk, stopped.energy_wh) == (running.pk, 1_000)
 
 
-def test_reading_committed_after_its_session_was_ended_counts() -> None:
+@pytest.mark.parametrize("is_told", [False, True])
+def test_reading_committed_after_its_session_was_ended_counts(is_told: bool) -> None:
     """E30: it was being written by one process while another ended the session; nobody sent it again."""
     charger = make_charger()
     session = start(charger, make_id_tag().value, minutes_ago=10)
-    ledger.end_unheard(session, flag="power_loss", reason="The charger restarted")
+    if is_told:  # with a register that cannot be right
+        session = nameless_stop(charger, session.id_tag, minutes_ago=0.5, meter_wh=90_000_000)
+    else:
+        ledger.end_unheard(session, flag="power_loss", reason="The charger restarted")
     MeterReading.objects.create(
         session=session,
         charger=charger,
