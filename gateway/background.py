@@ -4,6 +4,7 @@ Started by the server's lifespan, or, under a server that has none (Daphne), by 
 """
 
 import asyncio
+import itertools
 import logging
 import time
 from collections.abc import Awaitable, Callable
@@ -30,6 +31,7 @@ from sessions.sweeping import sweep
 logger = logging.getLogger(__name__)
 
 FLUSH_TIMEOUT_S = 2
+TIDY_ROUNDS = 12  # of sweeps, in one of which what is old is forgotten, too
 LEASE_ROUNDS = 4  # missed by the process that sweeps, before another does
 REVOCATION_INTERVAL_S = 3  # a disabled user hears nothing more within 5 s
 STUCK_INTERVAL_S, MISSED_INTERVAL_S = 5, 10
@@ -85,11 +87,16 @@ async def _every(seconds: float, work: Callable[[], Awaitable[Any]]) -> None:
 swept_at = 0.0  # Unix time, 0 if never by this process
 
 
+_rounds = itertools.count()
+
+
 def _sweep() -> None:
     global swept_at
-    sweep()
-    logins.forget_expired()
-    lockout.forget_old()
+    tidies = next(_rounds) % TIDY_ROUNDS == 0
+    sweep(tidies=tidies)
+    if tidies:
+        logins.forget_expired()
+        lockout.forget_old()
     swept_at = time.time()
 
 

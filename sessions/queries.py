@@ -17,7 +17,8 @@ from sessions.readings import Reading, energy_delivered_wh, kwh, newest, seconds
 # Chargers spread energy, power and SoC over a few readings; the newest of each is within these.
 _RECENT = 6
 _NEWEST_OF_EACH = """
-    SELECT reading.* FROM unnest(%s::bigint[]) AS wanted(id) CROSS JOIN LATERAL (
+    SELECT reading.id, session_id, measured_at, received_at, context, energy_wh, power_w, current_a, voltage_v,
+        soc_percent, is_suspect FROM unnest(%s::bigint[]) AS wanted(id) CROSS JOIN LATERAL (
         SELECT * FROM charging_meterreading WHERE session_id = wanted.id ORDER BY measured_at DESC, id DESC LIMIT %s
     ) AS reading
 """
@@ -80,7 +81,8 @@ def as_reading(row: MeterReading) -> Reading:
 
 
 def newest_reading(session: ChargingSession) -> Reading | None:
-    return newest_of(session, session.readings.order_by("-measured_at", "-pk")[:_RECENT])
+    readings = session.readings.defer("sampled_values")
+    return newest_of(session, readings.order_by("-measured_at", "-pk")[:_RECENT])
 
 
 def newest_readings(sessions: Sequence[ChargingSession]) -> dict[int, Reading | None]:

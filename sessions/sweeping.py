@@ -36,10 +36,11 @@ Status = ChargingSession.Status
 _NOT_IN_TIME = Words("Charging did not begin in time; was the car plugged in?")
 
 
-def sweep() -> dict[str, int]:
+def sweep(*, tidies: bool = True) -> dict[str, int]:
     """End what nobody will answer; safe to run anywhere, any number of times. Returns how many of each.
 
-    A part that fails keeps no other from its work; its error is raised at the end.
+    A part that fails keeps no other from its work; its error is raised at the end. `tidies`: also forget what has been
+    kept for long enough, which need not be looked for as often.
     """
     parts: dict[str, Callable[[], int]] = {
         "commands": _end_commands,
@@ -51,14 +52,17 @@ def sweep() -> dict[str, int]:
         "stuck": stuck.sweep,
         "local_lists": local_lists.sweep,
         "campaigns": campaigns.sweep,
-        "renewals": certificates.renew_expiring,
-        "messages": wire_log.prune,
-        "readings": retention.sweep,
-        "feed": feed.forget,
-        "client_refs": client_refs.forget,
-        "old_commands": chargers_retention.forget_commands,
-        "security_events": chargers_retention.forget_security_events,
     }
+    if tidies:
+        parts |= {
+            "renewals": certificates.renew_expiring,
+            "messages": wire_log.prune,
+            "readings": retention.sweep,
+            "feed": feed.forget,
+            "client_refs": client_refs.forget,
+            "old_commands": chargers_retention.forget_commands,
+            "security_events": chargers_retention.forget_security_events,
+        }
     counts: dict[str, int] = {}
     failure: Exception | None = None
     for name, part in parts.items():

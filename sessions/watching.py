@@ -195,6 +195,8 @@ def sweep() -> int:
     now = utcnow()
     Watch.objects.filter(ended_at=None, expires_at__lte=now).update(ended_at=F("expires_at"))
     Watch.objects.filter(ended_at__lt=now - FORGET_AFTER).delete()
+    if not _open().exists():  # of most sweeps
+        return 0
     fresh = Q(status_at__gte=F("charger__connected_at")) | Q(charger__connected_at__lt=now - SETTLE)
     free = (
         free_for(OuterRef(OuterRef("user")))

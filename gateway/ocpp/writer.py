@@ -11,7 +11,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Generic, TypeVar
 
-from django.db import InterfaceError, OperationalError, connections
+from django.db import InterfaceError, OperationalError, connection, connections
 
 from gateway.counters import Histogram
 from gateway.db import call_service
@@ -24,21 +24,27 @@ Item = TypeVar("Item")
 # Small enough that some chargers are answered, and speak again, while the messages of others are written.
 MAX_BATCH = 200
 MAX_WAITING = 5000
+MANY = MAX_BATCH // 4
 
 batches = Histogram((1, 2, 5, 10, 20, 50, 100, MAX_BATCH))
 commit_durations = Histogram()
 
 
 class GroupCommitWriter(Generic[Item]):
-    """Hands batches of items to `write` in a thread of its own, one batch at a time, in order of arrival."""
+    """Hands batches of items to `write`, in order of arrival, in threads of its own.
 
-    def __init__(self, write: Callable[[list[Item]], None]) -> None:
+    One batch at a time; with more `lanes`, another beside it where many wait: the database syncs one while the next is
+    made ready.
+    """
+
+    def __init__(self, write: Callable[[list[Item]], None], *, lanes: int = 1) -> None:
         self.write = write
         self.loop = asyncio.get_running_loop()
         self.waiting: deque[tuple[Item, asyncio.Future[None]]] = deque()
         self.places = asyncio.Semaphore(MAX_WAITING)
-        self.thread = ThreadPoolExecutor(1, thread_name_prefix="writer")
-        self.flushing: asyncio.Task[None] | None = None
+        self.threads = [ThreadPoolExecutor(1, thread_name_prefix="writer") for _ in range(lanes)]
+        self.idle = list(self.threads)
+        self.flushing: set[asyncio.Task[None]] = set()
 
     async def add(self, item: Item) -> None:
         """Return once the item is committed; raise what kept it from being.
@@ -48,25 +54,28 @@ class GroupCommitWriter(Generic[Item]):
         async with self.places:
             future: asyncio.Future[None] = self.loop.create_future()
             self.waiting.append((item, future))
-            if self.flushing is None:
-                self.flushing = self.loop.create_task(self._flush())
+            self._flush_what_is_due()
             await future
 
-    async def _flush(self) -> None:
+    def _flush_what_is_due(self) -> None:
+        if self.idle and len(self.waiting) >= (MANY if self.flushing else 1):
+            self.flushing.add(self.loop.create_task(self._flush(self.idle.pop())))
+
+    async def _flush(self, thread: ThreadPoolExecutor) -> None:
+        """One batch: what has gathered when its turn comes."""
+        batch = [self.waiting.popleft() for _ in range(min(len(self.waiting), MAX_BATCH))]
+        begun = self.loop.time()
         try:
-            while self.waiting:
-                batch = [self.waiting.popleft() for _ in range(min(len(self.waiting), MAX_BATCH))]
-                begun = self.loop.time()
-                errors = await self.loop.run_in_executor(
-                    self.thread, self._write, [item for item, _ in batch]
-                )
-                batches.add(len(batch))
-                commit_durations.add(self.loop.time() - begun)
-                for (_, future), error in zip(batch, errors, strict=True):
-                    if not future.done():
-                        future.set_exception(error) if error else future.set_result(None)
+            errors = await self.loop.run_in_executor(thread, self._write, [item for item, _ in batch])
         finally:
-            self.flushing = None
+            self.idle.append(thread)
+            self.flushing.discard(asyncio.current_task())
+        batches.add(len(batch))
+        commit_durations.add(self.loop.time() - begun)
+        for (_, future), error in zip(batch, errors, strict=True):
+            if not future.done():
+                future.set_exception(error) if error else future.set_result(None)
+        self._flush_what_is_due()
 
     def _write(self, items: list[Item]) -> list[Exception | None]:
         """Write all at once; if that fails each on its own, so that a bad one spoils no other.
@@ -83,11 +92,12 @@ class GroupCommitWriter(Generic[Item]):
         return [result for item in items for result in self._write([item])]
 
     async def stop(self) -> None:
-        """Write what waits, then end the thread."""
-        if self.flushing is not None:
-            await self.flushing
-        await self.loop.run_in_executor(self.thread, connections.close_all)
-        self.thread.shutdown()
+        """Write what waits, then end the threads."""
+        while self.flushing:
+            await asyncio.wait(self.flushing)
+        for thread in self.threads:
+            await self.loop.run_in_executor(thread, connections.close_all)
+            thread.shutdown()
 
 
 _writer: GroupCommitWriter[Metering] | None = None
@@ -97,7 +107,8 @@ def writer() -> GroupCommitWriter[Any]:
     """This process's writer of meter readings."""
     global _writer
     if _writer is None or _writer.loop is not asyncio.get_running_loop():
-        _writer = GroupCommitWriter(record_readings)
+        # SQLite has one writer, whoever asks.
+        _writer = GroupCommitWriter(record_readings, lanes=2 if connection.vendor == "postgresql" else 1)
     return _writer
 
 

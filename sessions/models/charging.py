@@ -9,6 +9,7 @@ from django.db import models
 from django.db.models import Q
 
 from chargers.models import Charger, Command, Connector, Station
+from sessions.models.fields import JSONAsSent
 from sessions.pricing import Price
 
 if TYPE_CHECKING:
@@ -274,7 +275,7 @@ class MeterReading(models.Model):
     current_a = models.FloatField("current (A)", null=True)
     voltage_v = models.FloatField("voltage (V)", null=True)
     soc_percent = models.FloatField("state of charge (%)", null=True)
-    sampled_values = models.JSONField(help_text="As the charger sent them")
+    sampled_values = JSONAsSent(help_text="As the charger sent them")
     is_suspect = models.BooleanField(
         "suspect", default=False, help_text="Its register cannot be right; it does not count"
     )

@@ -53,9 +53,11 @@ def _bus(port: int | None = None) -> ValkeyServer:
 def restart_of_the_bus(bench: Bench) -> Finding:
     """Apps that are pushed to, and chargers, on a Redis of their own: kill -9, a pause, and the same port again."""
     waits_s, closed = [], 0
+    drivers = bench.drivers
+    dialled = drivers.apps(APPS), drivers.chargers(CHARGERS), drivers.groups(APPS)
     for number in range(bench.rounds):
         bench.say(f"round {number + 1} of {bench.rounds}: the bus is killed")
-        waited_s, gone = asyncio.run(_one_restart(bench))
+        waited_s, gone = asyncio.run(_one_restart(bench, *dialled))
         waits_s.append(waited_s)
         closed += gone
     worst_s = max(waits_s)
@@ -72,13 +74,13 @@ def restart_of_the_bus(bench: Bench) -> Finding:
     )
 
 
-async def _one_restart(bench: Bench) -> tuple[float, int]:
+async def _one_restart(
+    bench: Bench, targets: list[str], dialled: list[str], groups: list[str]
+) -> tuple[float, int]:
     """Seconds until all apps are pushed to again, and how many sockets closed."""
     redis = await asyncio.to_thread(_bus)
     url = f"redis://127.0.0.1:{redis.port}/0"
     port = redis.port
-    targets, dialled = bench.drivers.apps(APPS), bench.drivers.chargers(CHARGERS)
-    groups = bench.drivers.groups(APPS)
     try:
         with (
             evcharge(bench.processors.server, REDIS_URL=url) as server,

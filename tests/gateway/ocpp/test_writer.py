@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from django.db import OperationalError
 
-from gateway.ocpp.writer import MAX_BATCH, GroupCommitWriter
+from gateway.ocpp.writer import MANY, MAX_BATCH, GroupCommitWriter
 
 
 class Store:
@@ -62,6 +62,22 @@ async def test_a_flood_is_cut_into_batches_in_order(writer: GroupCommitWriter[An
     await asyncio.gather(*(writer.add(number) for number in range(2 * MAX_BATCH + 1)))
     assert [len(batch) for batch in store.batches] == [MAX_BATCH, MAX_BATCH, 1]
     assert [item for batch in store.batches for item in batch] == list(range(2 * MAX_BATCH + 1))
+
+
+async def test_with_two_lanes_many_that_wait_are_written_beside_the_batch_before(store: Store) -> None:
+    writer = GroupCommitWriter(store.write, lanes=2)
+    tasks = await begun(1, writer)
+    await asyncio.sleep(0.02)
+    tasks += await begun(MANY - 1, writer, first=1)
+    assert len(writer.flushing) == 1  # few wait for the next batch
+    tasks += await begun(MANY, writer, first=MANY)
+    assert len(writer.flushing) == 2
+    tasks += await begun(5, writer, first=2 * MANY)
+    store.gate.set()
+    await asyncio.gather(*tasks)
+    assert sorted(item for batch in store.batches for item in batch) == list(range(2 * MANY + 5))
+    assert not writer.flushing and len(writer.idle) == 2
+    await writer.stop()
 
 
 async def test_a_bad_one_spoils_no_other(writer: GroupCommitWriter[Any], store: Store) -> None:
