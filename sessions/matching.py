@@ -130,9 +130,14 @@ def _is_in_time(session: ChargingSession, told: Told) -> bool:
 
 
 def _began_so(session: ChargingSession, told: Told) -> bool:
-    """Whether the stop's data say that its transaction began with this session's register. Many begin with 0."""
-    start_wh = session.meter_start_wh
-    return bool(start_wh) and _agree(told.begun, start_wh) and _is_in_time(session, told)
+    """Whether the stop's data say that its transaction began with this session's register. Many begin with 0.
+
+    Where they have the time of its start, too, a clock that was set back since says nothing.
+    """
+    start_wh, begun = session.meter_start_wh, told.begun
+    if begun is None or not start_wh or not _agree(begun, start_wh):
+        return False
+    return begun.at == session.started_at or _is_in_time(session, told)
 
 
 # A stop's data may be in kWh that do not say so, and then in whole ones: the factor, and how far it may be off.

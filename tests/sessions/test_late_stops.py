@@ -149,6 +149,32 @@ def test_nameless_stop_of_the_one_before_is_known_though_the_clock_was_set_back(
     assert (stopped.pk, stopped.energy_wh) == (session.pk, 600)
 
 
+def test_nameless_stop_is_known_by_how_it_began_though_by_its_time_it_ended_before() -> None:
+    """E25: the clock was set back in its midst; its data have the start's own time and register."""
+    charger, tag = make_charger(), make_id_tag().value
+    session = start(charger, tag, minutes_ago=5, meter_wh=500_000)
+    assert session.started_at is not None
+    at = session.started_at - timedelta(minutes=20)
+    begun = Reading(
+        measured_at=session.started_at,
+        received_at=utcnow(),
+        context="Transaction.Begin",
+        energy_wh=500_000,
+        sampled_values=b"[]",
+    )
+    stopped = ledger.stop_session(
+        charger_id=charger.pk,
+        transaction_id=-1,
+        meter_stop_wh=500_600,
+        reported_at=at,
+        reported=at.isoformat(),
+        id_tag=tag,
+        readings=[begun],
+    )
+    assert (stopped.pk, stopped.energy_wh, stopped.stopped_at) == (session.pk, 600, session.started_at)
+    assert {"reconciled", "clock"} <= set(stopped.flags)
+
+
 def test_nameless_stop_of_a_meter_that_begins_at_zero_is_the_only_open_sessions() -> None:
     """E25"""
     charger = make_charger()
