@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import os
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -153,8 +154,17 @@ class Servers:
         self._folder.cleanup()
 
     def complaints(self) -> list[str]:
-        """Lines of errors in their logs."""
+        """Lines of errors in their logs, each with the last of its traceback."""
         for log in self._logs:
             log.flush()
         texts = [Path(log.name).read_text(errors="replace") for log in self._logs]
-        return [line for text in texts for line in text.splitlines() if " ERROR " in line]
+        return [_complaint(found) for text in texts for found in _ERROR.finditer(text)]
+
+
+# A line of the log begins with the time; a traceback's do not.
+_ERROR = re.compile(r"^(.* ERROR .*)\n((?:(?!\d{4}-).*\n)*)", re.MULTILINE)
+
+
+def _complaint(found: re.Match[str]) -> str:
+    rest = found[2].split("\n")[:-1]
+    return f"{found[1]} … {rest[-1]}" if rest else found[1]
