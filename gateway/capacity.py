@@ -15,14 +15,14 @@ class Costs:
     """Measured: µs of processor time, KiB of memory. docs/capacity.md says how."""
 
     process_kib: float = 101 * 1024
-    phone_kib: float = 26.4
-    charger_kib: float = 37.3
+    phone_kib: float = 17.9
+    charger_kib: float = 24.9
     redis_kib_per_phone: float = 0.45
-    idle_us_per_socket_s: float = 8.9  # pings and their answers
-    action_us: float = 3212
-    push_us: float = 168
-    meter_values_us: float = 165
-    phone_connect_us: float = 2770
+    idle_us_per_socket_s: float = 10.2  # pings and their answers
+    action_us: float = 2479
+    push_us: float = 249
+    meter_values_us: float = 117
+    phone_connect_us: float = 1500
     postgresql_us_per_meter_values: float = 63
     redis_us_per_push: float = 6
 
