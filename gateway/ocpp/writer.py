@@ -45,6 +45,7 @@ class GroupCommitWriter(Generic[Item]):
         self.threads = [ThreadPoolExecutor(1, thread_name_prefix="writer") for _ in range(lanes)]
         self.idle = list(self.threads)
         self.flushing: set[asyncio.Task[None]] = set()
+        self.is_gathering = False  # a batch whose turn comes in a moment
 
     async def add(self, item: Item) -> None:
         """Return once the item is committed; raise what kept it from being.
@@ -58,23 +59,29 @@ class GroupCommitWriter(Generic[Item]):
             await future
 
     def _flush_what_is_due(self) -> None:
-        if self.idle and len(self.waiting) >= (MANY if self.flushing else 1):
+        if self.idle and not self.is_gathering and len(self.waiting) >= (MANY if self.flushing else 1):
+            self.is_gathering = True
             self.flushing.add(self.loop.create_task(self._flush(self.idle.pop())))
 
     async def _flush(self, thread: ThreadPoolExecutor) -> None:
         """One batch: what has gathered when its turn comes."""
         batch = [self.waiting.popleft() for _ in range(min(len(self.waiting), MAX_BATCH))]
+        self.is_gathering = False
+        self._flush_what_is_due()
         begun = self.loop.time()
+        errors: list[Exception | None]
         try:
             errors = await self.loop.run_in_executor(thread, self._write, [item for item, _ in batch])
+        except Exception as error:  # the thread has ended, with the process: nobody is to wait for it
+            errors = [error] * len(batch)
         finally:
             self.idle.append(thread)
             self.flushing.discard(asyncio.current_task())
         batches.add(len(batch))
         commit_durations.add(self.loop.time() - begun)
-        for (_, future), error in zip(batch, errors, strict=True):
+        for (_, future), failure in zip(batch, errors, strict=True):
             if not future.done():
-                future.set_exception(error) if error else future.set_result(None)
+                future.set_exception(failure) if failure else future.set_result(None)
         self._flush_what_is_due()
 
     def _write(self, items: list[Item]) -> list[Exception | None]:

@@ -120,6 +120,22 @@ async def test_stopping_writes_what_waits(store: Store) -> None:
     assert store.batches == [[0, 1, 2]]
 
 
+async def test_one_who_comes_when_it_has_ended_is_told_so(store: Store) -> None:
+    """A charger's message in the last moment of its process: it hears an error, and tells it again elsewhere."""
+    writer = GroupCommitWriter(store.write)
+    await writer.stop()
+    with pytest.raises(RuntimeError):
+        await asyncio.wait_for(writer.add("late"), 2)
+
+
+async def test_a_burst_makes_no_empty_batches(store: Store) -> None:
+    store.gate.set()
+    writer = GroupCommitWriter(store.write, lanes=2)
+    await asyncio.gather(*await begun(MAX_BATCH, writer))
+    await writer.stop()
+    assert all(store.batches)
+
+
 async def test_one_who_waits_no_longer_does_not_hold_up_the_rest(
     writer: GroupCommitWriter[Any], store: Store
 ) -> None:
