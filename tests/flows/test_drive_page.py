@@ -14,6 +14,7 @@ from playwright.async_api import Browser, Locator, Page, Route, expect
 
 from chargers.events import utcnow
 from chargers.models import Charger, Connector, Station
+from gateway.models import LogIn
 from tests import wire
 from tests.axe import serious_faults
 from tests.conftest import Site
@@ -153,8 +154,10 @@ async def test_a_charge_from_the_code_on_the_charger_to_the_receipt(site: Site, 
         await app.page.reload()
         await expect(app.title).to_have_text("Receipt")  # the page itself, from what the phone kept
         await app.page.context.set_offline(False)
-        await app.button("Log out").click()
+        async with app.page.expect_navigation():
+            await app.button("Log out").click()
         await expect(app.title).to_have_text("Log in")
+        await wire.eventually(LogIn.objects.filter(user=user, end=LogIn.End.LOGGED_OUT).exists)
         await app.page.reload()
         await expect(app.title).to_have_text("Log in")
 

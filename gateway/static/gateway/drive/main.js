@@ -73,7 +73,8 @@ function askToLogIn(text = "") {
 }
 
 function enter(username, tokens) {
-  login = new Login({ tokens, lang: language, onTokens: (fresh) => keep("login", fresh && { username, tokens: fresh }) });
+  const onTokens = (fresh) => keep("login", fresh && { username, tokens: fresh });
+  login = new Login({ tokens, onTokens, lang: language, fetch: fetchBeyondThePage });
   keep("login", { username, tokens });
   ev = new EvCharge({ getToken: login.getToken, lang: language, storage: seqStorage, storageKey: `seq.${username}` });
   const api = new Api({ getToken: login.getToken, lang: language });
@@ -131,10 +132,12 @@ async function logIn(event) {
   }
 }
 
-async function logOut() {
-  const leaving = login;
-  askToLogIn();
-  await leaving.logOut().catch(() => {}); // without a network it ends here only
+/** Goes on when the page is left. */
+const fetchBeyondThePage = (url, init) => fetch(url, { ...init, keepalive: true });
+
+function logOut() {
+  ev.close();
+  login.logOut().catch(() => {}); // without a network it ends here only
   location.assign(HOME); // nothing of one driver stays for the next
 }
 
