@@ -1,7 +1,7 @@
 """Which session a start or a stop means. What fits none is kept as one of its own, and what is a guess says so."""
 
 from collections.abc import Iterable, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from django.db.models import QuerySet
@@ -13,6 +13,7 @@ from sessions.queries import newest_reading, with_relations
 from sessions.readings import Reading
 from sessions.totals import ROUNDING_WH, Register
 
+ABOUT_THEN = timedelta(minutes=1)  # between a start's time and that of the register in its stop's data, by one clock
 MAX_UNHEARD = 50  # the newest sessions of a charger without a stop, in which to look for one's
 
 
@@ -117,7 +118,7 @@ def _may_end(session: ChargingSession, told: Told) -> bool:
     """Whether a stop at this time, with this register, can be this session's."""
     if not _is_in_time(session, told):
         return False
-    if session.meter_start_wh is None or _agree(told.begun, session.meter_start_wh):
+    if session.meter_start_wh is None or _agree(session, told):
         return True
     if told.begun is not None and any(_fits_its_end(told.begun, told, factor) for factor, _ in _UNITS):
         return False  # it is another's
@@ -134,20 +135,36 @@ def _began_so(session: ChargingSession, told: Told) -> bool:
 
     Where they have the time of its start, too, a clock that was set back since says nothing.
     """
-    start_wh, begun = session.meter_start_wh, told.begun
-    if begun is None or not start_wh or not _agree(begun, start_wh):
+    if not session.meter_start_wh or not _agree(session, told):
         return False
-    return begun.at == session.started_at or _is_in_time(session, told)
+    return _is_in_time(session, told) or (told.begun is not None and told.begun.at == session.started_at)
 
 
 # A stop's data may be in kWh that do not say so, and then in whole ones: the factor, and how far it may be off.
 _UNITS = ((1, ROUNDING_WH), (1000, 500 + ROUNDING_WH))
 
 
-def _agree(begun: Register | None, start_wh: int | None) -> bool:
+def _agree(session: ChargingSession, told: Told) -> bool:
+    """Whether the register that the stop's data begin with is the one that the session began with.
+
+    Where it is not quite the same, it may be the next one's, which found the meter little further: its tag or its time
+    tell.
+    """
+    start_wh, begun = session.meter_start_wh, told.begun
     if begun is None or start_wh is None:
         return False
-    return any(abs(begun.wh * factor - start_wh) <= off_by for factor, off_by in _UNITS)
+    if begun.wh == start_wh:
+        return True
+    if all(abs(begun.wh * factor - start_wh) > off_by for factor, off_by in _UNITS):
+        return False
+    return told.id_tag in ("", session.id_tag) and _began_about(session, begun.at)
+
+
+def _began_about(session: ChargingSession, at: datetime) -> bool:
+    """Flagged `clock`, its start has the time of its receipt."""
+    return (
+        session.started_at is None or "clock" in session.flags or abs(session.started_at - at) <= ABOUT_THEN
+    )
 
 
 def _fits_its_end(begun: Register, told: Told, factor: int) -> bool:

@@ -140,6 +140,39 @@ def test_nameless_stop_finds_which_of_two_it_is_by_how_it_began() -> None:
     assert other.status == "active"
 
 
+@pytest.mark.parametrize("is_same_tag", [False, True])
+def test_nameless_stop_of_the_next_one_is_not_the_one_befores_that_delivered_next_to_nothing(
+    is_same_tag: bool,
+) -> None:
+    """E26: their registers differ by less than chargers round by."""
+    charger, tag = make_charger(), make_id_tag().value
+    before = start(charger, tag, minutes_ago=30, meter_wh=9_060_753)
+    ledger.end_unheard(before, flag="power_loss", reason="The charger restarted")
+    running = start(charger, make_id_tag().value, minutes_ago=20, meter_wh=9_060_770)
+    stopped = nameless_stop(
+        charger,
+        tag if is_same_tag else make_id_tag().value,
+        minutes_ago=5,
+        meter_wh=9_060_843,
+        begun_at_wh=9_060_821,
+    )
+    assert (stopped.flags, stopped.meter_stop_wh) == (["recovered"], 9_060_843)
+    for other in (before, running):
+        other.refresh_from_db()
+        assert other.stop_told_at is None
+
+
+def test_nameless_stop_by_another_card_of_its_driver_is_known_by_the_register_it_began_with() -> None:
+    """E25"""
+    charger = make_charger()
+    session = start(charger, make_id_tag().value, minutes_ago=30, meter_wh=9_060_753)
+    ledger.end_unheard(session, flag="power_loss", reason="The charger restarted")
+    stopped = nameless_stop(
+        charger, make_id_tag().value, minutes_ago=5, meter_wh=9_061_753, begun_at_wh=9_060_753
+    )
+    assert (stopped.pk, stopped.energy_wh) == (session.pk, 1_000)
+
+
 def test_nameless_stop_of_the_one_before_is_known_though_the_clock_was_set_back() -> None:
     """E25: by its times the next one began before it ended."""
     charger, tag = make_charger(), make_id_tag().value
