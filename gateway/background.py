@@ -13,6 +13,7 @@ from typing import Any
 
 from asgiref.sync import markcoroutinefunction
 from django.conf import settings
+from django.db import InterfaceError, OperationalError
 
 from chargers import bus
 from gateway import app_socket, lag, lockout, logins, tracing
@@ -26,11 +27,12 @@ from gateway.ocpp.wire_log import stop_wire_log
 from gateway.ocpp.writer import stop_writer
 from gateway.resync import Resync, retell_chargers
 from gateway.signing import sign_certificates
-from sessions.sweeping import sweep
+from sessions.sweeping import PARTS, TIDYING
 
 logger = logging.getLogger(__name__)
 
 FLUSH_TIMEOUT_S = 2
+FORGETTING = {"log_ins": logins.forget_expired, "failed_log_ins": lockout.forget_old}
 TIDY_ROUNDS = 12  # of sweeps, in one of which what is old is forgotten, too
 LEASE_ROUNDS = 4  # missed by the process that sweeps, before another does
 REVOCATION_INTERVAL_S = 3  # a disabled user hears nothing more within 5 s
@@ -49,7 +51,7 @@ class Background:
         self.detach_bus = bus.attach(self.resync.lost)
         self.leader = Leader(max_silence_s=LEASE_ROUNDS * settings.SWEEP_INTERVAL_S)
         self.tasks = [
-            asyncio.create_task(_every(settings.SWEEP_INTERVAL_S, partial(self.leader.run, _sweep))),
+            asyncio.create_task(_every(settings.SWEEP_INTERVAL_S / 2, partial(_sweep, self.leader))),
             asyncio.create_task(_every(settings.SWEEP_INTERVAL_S, sign_certificates)),
             asyncio.create_task(_every(settings.PRESENCE_INTERVAL_S, confirm_presence)),
             asyncio.create_task(_every(REVOCATION_INTERVAL_S, close_revoked)),
@@ -90,13 +92,20 @@ swept_at = 0.0  # Unix time, 0 if never by this process
 _rounds = itertools.count()
 
 
-def _sweep() -> None:
+async def _sweep(leader: Leader) -> None:
+    """Part after part over half the interval, if we lead: done at once they would hold up what is served meanwhile."""
     global swept_at
     tidies = next(_rounds) % TIDY_ROUNDS == 0
-    sweep(tidies=tidies)
-    if tidies:
-        logins.forget_expired()
-        lockout.forget_old()
+    parts = PARTS | (TIDYING | FORGETTING if tidies else {})
+    for name, part in parts.items():
+        try:
+            if await leader.run(part) is None:
+                return
+        except (OperationalError, InterfaceError):  # the database is away, for the others too
+            raise
+        except Exception:
+            logger.exception("the sweep of %s failed", name)
+        await asyncio.sleep(settings.SWEEP_INTERVAL_S / 2 / len(parts))
     swept_at = time.time()
 
 

@@ -13,7 +13,7 @@ from sessions.queries import newest_reading, with_relations
 from sessions.readings import Reading
 from sessions.totals import ROUNDING_WH, Register
 
-ABOUT_THEN = timedelta(minutes=1)  # between a start's time and that of the register in its stop's data, by one clock
+ABOUT_THEN = timedelta(minutes=1)  # from a start's time to the one its stop's data begin with
 MAX_UNHEARD = 50  # the newest sessions of a charger without a stop, in which to look for one's
 
 

@@ -36,48 +36,6 @@ Status = ChargingSession.Status
 _NOT_IN_TIME = Words("Charging did not begin in time; was the car plugged in?")
 
 
-def sweep(*, tidies: bool = True) -> dict[str, int]:
-    """End what nobody will answer; safe to run anywhere, any number of times. Returns how many of each.
-
-    A part that fails keeps no other from its work; its error is raised at the end. `tidies`: also forget what has been
-    kept for long enough, which need not be looked for as often.
-    """
-    parts: dict[str, Callable[[], int]] = {
-        "commands": _end_commands,
-        "starts": _end_overdue_starts,
-        "unheard": unheard.sweep,
-        "reservations": reservations.sweep,
-        "reminders": driver_reservations.remind,
-        "watches": watching.sweep,
-        "stuck": stuck.sweep,
-        "local_lists": local_lists.sweep,
-        "campaigns": campaigns.sweep,
-    }
-    if tidies:
-        parts |= {
-            "renewals": certificates.renew_expiring,
-            "messages": wire_log.prune,
-            "readings": retention.sweep,
-            "feed": feed.forget,
-            "client_refs": client_refs.forget,
-            "old_commands": chargers_retention.forget_commands,
-            "security_events": chargers_retention.forget_security_events,
-        }
-    counts: dict[str, int] = {}
-    failure: Exception | None = None
-    for name, part in parts.items():
-        try:
-            counts[name] = part()
-        except (OperationalError, InterfaceError):  # the database is away, for the others too
-            raise
-        except Exception as error:
-            logger.exception("the sweep of %s failed", name)
-            failure = failure or error
-    if failure is not None:
-        raise failure
-    return counts
-
-
 def _end_commands() -> int:
     """Those of chargers whose process died, and those that have waited too long."""
     with transaction.atomic():
@@ -111,3 +69,45 @@ def _end_overdue_starts() -> int:
                 )
                 count += 1
     return count
+
+
+PARTS: dict[str, Callable[[], int]] = {
+    "commands": _end_commands,
+    "starts": _end_overdue_starts,
+    "unheard": unheard.sweep,
+    "reservations": reservations.sweep,
+    "reminders": driver_reservations.remind,
+    "watches": watching.sweep,
+    "stuck": stuck.sweep,
+    "local_lists": local_lists.sweep,
+    "campaigns": campaigns.sweep,
+}
+"""What ends by time. Each is safe to run anywhere, any number of times, and returns how many there were."""
+
+TIDYING: dict[str, Callable[[], int]] = {
+    "renewals": certificates.renew_expiring,
+    "messages": wire_log.prune,
+    "readings": retention.sweep,
+    "feed": feed.forget,
+    "client_refs": client_refs.forget,
+    "old_commands": chargers_retention.forget_commands,
+    "security_events": chargers_retention.forget_security_events,
+}
+"""What has been kept for long enough, and need not be looked for as often."""
+
+
+def sweep() -> dict[str, int]:
+    """All parts at once: how many of each. One that fails keeps no other from its work, and raises at the end."""
+    counts: dict[str, int] = {}
+    failure: Exception | None = None
+    for name, part in (PARTS | TIDYING).items():
+        try:
+            counts[name] = part()
+        except (OperationalError, InterfaceError):  # the database is away, for the others too
+            raise
+        except Exception as error:
+            logger.exception("the sweep of %s failed", name)
+            failure = failure or error
+    if failure is not None:
+        raise failure
+    return counts

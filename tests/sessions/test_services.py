@@ -181,7 +181,7 @@ def test_a_part_of_the_sweep_that_fails_keeps_no_other_from_its_work(
     def broken() -> int:
         raise RuntimeError("a list that cannot be")
 
-    monkeypatch.setattr("sessions.local_lists.sweep", broken)
+    monkeypatch.setitem(sweeping.PARTS, "local_lists", broken)
     settings.START_TIMEOUT_S = 0
     charger = make_online_charger()
     session, command = start(make_user(), charger)
