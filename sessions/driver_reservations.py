@@ -174,6 +174,8 @@ def open_states_of(*user_ids: int) -> dict[int, list[ReservationState]]:
 
 def remind() -> int:
     """Tell the holders of what expires soon, at each of RESERVATION_REMINDERS_S once. How many were told."""
+    if not book.are_any_open():
+        return 0
     due = book.open_ones().filter(state=Reservation.State.ACTIVE, remind_at__lte=utcnow())
     return sum(_remind(reservation) for reservation in due)
 

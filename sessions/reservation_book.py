@@ -31,6 +31,11 @@ def open_ones() -> QuerySet[Reservation]:
     return with_relations().filter(state__in=Reservation.OPEN)
 
 
+def are_any_open() -> bool:
+    """Cheaper asked than `open_ones`, for what asks every few seconds."""
+    return Reservation.objects.filter(state__in=Reservation.OPEN).exists()
+
+
 def open_of(charger_id: int) -> QuerySet[Reservation]:
     return open_ones().filter(charger_id=charger_id)
 

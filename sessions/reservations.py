@@ -337,6 +337,8 @@ def sweep() -> int:
 
     Returns how many have expired.
     """
+    if not book.are_any_open():
+        return 0
     now = utcnow()
     expired = sum(book.end(each, State.EXPIRED) for each in book.open_ones().filter(expires_at__lte=now))
     unanswered = book.open_ones().filter(
