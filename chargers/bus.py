@@ -7,7 +7,7 @@ task, in order and many at a time. A process without a server (a management comm
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from contextvars import ContextVar
 from typing import Any, NamedTuple
@@ -18,8 +18,9 @@ from django.db import transaction
 
 logger = logging.getLogger(__name__)
 
+Message = dict[str, Any]
 # (group or channel, message). A group is marked by the first member.
-Envelope = tuple[bool, str, dict[str, Any]]
+Envelope = tuple[bool, str, Message]
 OnLost = Callable[[list[Envelope]], None]
 
 # Ticks (meter values as they come: the next one says more) take at most half of it, so that an ending finds a place.
@@ -27,17 +28,24 @@ MAX_WAITING = 20_000
 LOOK_S = 0.01
 
 
-def to_group(group: str, message: dict[str, Any]) -> Envelope:
+class Draft(NamedTuple):
+    """A tick for a group, made when it is known that somebody hears it: behind most charges is no open phone."""
+
+    group: str
+    make: Callable[[], Message]
+
+
+def to_group(group: str, message: Message) -> Envelope:
     """An envelope for every member of a group; `message["type"]` names the consumer's method."""
     return True, group, message
 
 
-def to_channel(channel: str, message: dict[str, Any]) -> Envelope:
+def to_channel(channel: str, message: Message) -> Envelope:
     """An envelope for one consumer."""
     return False, channel, message
 
 
-def send_on_commit(envelopes: Iterable[Envelope]) -> None:
+def send_on_commit(envelopes: Iterable[Envelope | Draft]) -> None:
     """Send once the current transaction is committed (at once without one). A dead bus never undoes the write."""
     if batch := list(envelopes):
         transaction.on_commit(
@@ -49,19 +57,25 @@ traceparent: ContextVar[str] = ContextVar("traceparent", default="")
 """The trace that what is done here belongs to (W3C Trace Context), if somebody traces: messages carry it along."""
 
 
-def post(envelopes: list[Envelope]) -> None:
+def post(envelopes: Sequence[Envelope | Draft]) -> None:
     """Send now, from any thread, without waiting for it."""
     if trace := traceparent.get():
-        envelopes = [(*to, {**message, "traceparent": trace}) for *to, message in envelopes]  # type: ignore[misc]
+        envelopes = [each if isinstance(each, Draft) else _traced(each, trace) for each in envelopes]
     if _publisher is not None:
         _publisher.post(envelopes)
     else:
         async_to_sync(_deliver)(envelopes)
 
 
-async def _deliver(envelopes: list[Envelope]) -> list[Envelope]:
+def _traced(envelope: Envelope, trace: str) -> Envelope:
+    is_group, address, message = envelope
+    return is_group, address, {**message, "traceparent": trace}
+
+
+async def _deliver(waiting: Sequence[Envelope | Draft]) -> list[Envelope]:
     """Send; returns what did not get to where it should: what matters is in the database."""
     layer: Any = get_channel_layer()
+    envelopes = await _written(waiting, layer)
     try:
         if many := getattr(layer, "deliver", None):
             return await many(envelopes)
@@ -71,6 +85,23 @@ async def _deliver(envelopes: list[Envelope]) -> list[Envelope]:
         logger.warning("bus: %d messages not sent: %s", len(envelopes), error)
         return envelopes
     return []
+
+
+async def _written(waiting: Sequence[Envelope | Draft], layer: Any) -> list[Envelope]:
+    """With the drafts that somebody hears as messages, in their places, and without the others."""
+    groups = {each.group for each in waiting if isinstance(each, Draft)}
+    if groups and hasattr(type(layer), "heard"):
+        groups = await layer.heard(groups)
+    written: list[Envelope] = []
+    for each in waiting:
+        if not isinstance(each, Draft):
+            written.append(each)
+        elif each.group in groups:
+            try:
+                written.append(to_group(each.group, each.make()))
+            except Exception:  # one that cannot be made keeps no other from its reader
+                logger.exception("bus: a message to %s was not made", each.group)
+    return written
 
 
 def reaches(channel: str) -> bool:
@@ -86,16 +117,16 @@ class _Publisher:
 
     def __init__(self, loop: asyncio.AbstractEventLoop, on_lost: OnLost) -> None:
         self.loop, self.on_lost = loop, on_lost
-        self.waiting: deque[Envelope] = deque()
+        self.waiting: deque[Envelope | Draft] = deque()
         self.is_delivering = self.may_hold_ticks = False
         self.left_out = self.left_out_and_told = 0
         self.arrived = asyncio.Event()
         self.task = loop.create_task(self._drain())
 
-    def post(self, envelopes: list[Envelope]) -> None:
+    def post(self, envelopes: Sequence[Envelope | Draft]) -> None:
         self.loop.call_soon_threadsafe(self._add, envelopes)
 
-    def _add(self, envelopes: list[Envelope]) -> None:
+    def _add(self, envelopes: Sequence[Envelope | Draft]) -> None:
         if len(self.waiting) + len(envelopes) <= MAX_WAITING // 2:
             self.waiting.extend(envelopes)
             self.may_hold_ticks = True
@@ -104,7 +135,7 @@ class _Publisher:
                 self._squeeze_in(envelope)
         self.arrived.set()
 
-    def _squeeze_in(self, envelope: Envelope) -> None:
+    def _squeeze_in(self, envelope: Envelope | Draft) -> None:
         """The bus is slower than we are: the newest ticks are left out first, then those that wait, all else last."""
         waiting = len(self.waiting)
         if _is_tick(envelope) and waiting >= MAX_WAITING // 2:
@@ -139,8 +170,8 @@ class _Publisher:
             await asyncio.sleep(LOOK_S)
 
 
-def _is_tick(envelope: Envelope) -> bool:
-    return "tick" in envelope[2]
+def _is_tick(waiting: Envelope | Draft) -> bool:
+    return isinstance(waiting, Draft) or "tick" in waiting[2]
 
 
 class Backlog(NamedTuple):

@@ -64,13 +64,17 @@ class UserEvent(Event, kw_only=True, frozen=True):
     seq: int | msgspec.UnsetType = msgspec.UNSET
 
 
+def message_of(event: Event, **hints: Any) -> bus.Message:
+    """The event as it travels. `id` lets a socket in several of its groups forward it once."""
+    event_id = f"{_process}.{next(_numbers)}"
+    return {"type": "event", "id": event_id, "body": encoder.encode(event).decode(), **hints}
+
+
 def envelopes_for(
     event: Event, to: Iterable[str], *, at: cells.Position | None = None, **hints: Any
 ) -> list[bus.Envelope]:
-    """The event, encoded once, for each group and for who looks at that place of the map. `id` lets a socket in several
-    of them forward it once."""
-    event_id = f"{_process}.{next(_numbers)}"
-    message = {"type": "event", "id": event_id, "body": encoder.encode(event).decode(), **hints}
+    """The event, encoded once, for each group and for who looks at that place of the map."""
+    message = message_of(event, **hints)
     envelopes = [bus.to_group(group, message) for group in to]
     if at is not None:
         envelopes.append(bus.to_group(cells.group_of(at), {**message, "at": at}))

@@ -80,6 +80,10 @@ class MemoryLayer(BaseChannelLayer):
             inbox.put(message)
         await asyncio.sleep(0)
 
+    async def heard(self, groups: set[str]) -> set[str]:
+        """Those of them that anybody is in."""
+        return groups & self.groups.keys()
+
     async def flush(self) -> None:
         self.channels.clear()
         self.groups.clear()
@@ -124,6 +128,11 @@ class RedisLayer(BaseChannelLayer):
         if hub is not None:
             return await hub.deliver(envelopes)
         return await self._deliver_once(envelopes)
+
+    async def heard(self, groups: set[str]) -> set[str]:
+        """Those of them that anybody is in, here or elsewhere: who joins later does not count."""
+        hub = self._hubs.get(asyncio.get_running_loop())
+        return groups if hub is None else await hub.heard(groups)
 
     async def deliver_here(self, envelopes: list[Envelope]) -> None:
         """To the sockets of this process alone."""
@@ -255,6 +264,23 @@ class Hub:
             self.link_of(name).unsubscribe(name)
 
     # --- messages out ---
+
+    async def heard(self, groups: set[str]) -> set[str]:
+        found: set[str] = set()
+        elsewhere: dict[RedisLink, list[tuple[str, bytes]]] = {}
+        for group in groups:
+            name = _group_channel(self.prefix, group)
+            if name in self.groups:
+                found.add(group)
+            else:
+                elsewhere.setdefault(self.link_of(name), []).append((group, name))
+        for link, pairs in elsewhere.items():
+            try:
+                counts = await link.listeners([name for _, name in pairs])
+            except (RedisError, OSError):  # it is away: nobody elsewhere would hear it
+                continue
+            found |= {group for (group, _), many in zip(pairs, counts, strict=True) if many}
+        return found
 
     async def deliver(self, envelopes: list[Envelope]) -> list[Envelope]:
         elsewhere = await self.deliver_here(envelopes)

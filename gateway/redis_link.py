@@ -12,7 +12,7 @@ import secrets
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from typing import Any
+from typing import Any, TypeVar
 
 import hiredis
 from redis.exceptions import ConnectionError as ConnectionLost
@@ -21,6 +21,8 @@ from redis.exceptions import ResponseError
 from gateway.redis_urls import RedisPlace
 
 logger = logging.getLogger(__name__)
+
+Answer = TypeVar("Answer")
 
 BEAT_S = 1  # between echoes
 PATIENCE_S = 1  # for one echo
@@ -62,6 +64,7 @@ class RedisLink:
         self._echo = asyncio.Event()
         self._trouble = asyncio.Event()
         self._times_up = 0
+        self._may_count = place.kind != "cluster"  # a node of one knows its own listeners alone
         self._turn = asyncio.Lock()  # to speak: an answer belongs to the command before it
         self._listening: Any = None
         self._speaking: Any = None
@@ -112,13 +115,27 @@ class RedisLink:
 
         It has no time-out of its own: where Redis hangs, the echo that does not come ends the connection.
         """
+        await self._in_turn(lambda connection: say(connection, *pairs))
+
+    async def listeners(self, names: list[bytes]) -> list[int]:
+        """How many listen to each of the channels; 1 where it cannot be asked. Raises as `publish` does."""
+        if not self._may_count:
+            return [1] * len(names)
+        try:
+            return await self._in_turn(lambda connection: listeners(connection, names))
+        except ResponseError as error:
+            logger.info("bus: %s does not say who listens: %s", self.place, error)
+            self._may_count = False
+            return [1] * len(names)
+
+    async def _in_turn(self, speak: Callable[[Any], Awaitable[Answer]]) -> Answer:
         if not self.tried.is_set():
             await self.tried.wait()
         async with self._turn:
             if not self.is_up:
                 raise BusAway(f"the bus at {self.place} is away")
             try:
-                await say(self._speaking, *pairs)
+                return await speak(self._speaking)
             except ResponseError:
                 raise  # it answered: nothing is wrong with the line
             except BaseException:  # its answer may still come, and nobody may take it for the next one's
@@ -266,6 +283,11 @@ async def say(connection: Any, *pairs: bytes) -> None:
     else:
         await connection.send_command("EVAL", _PUBLISH_ALL, 0, *pairs, check_health=False)
     await connection.read_response()
+
+
+async def listeners(connection: Any, names: list[bytes]) -> list[int]:
+    await connection.send_command("PUBSUB", "NUMSUB", *names, check_health=False)
+    return list((await connection.read_response())[1::2])
 
 
 def _first_cause(error: BaseException) -> BaseException:

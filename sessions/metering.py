@@ -1,12 +1,13 @@
 """Meter values of running sessions: the hot path. Rows are only added; what a session shows live comes from them."""
 
 from datetime import datetime
+from functools import partial
 from typing import NamedTuple
 
 from django.db import transaction
 
 from chargers import bus
-from chargers.events import envelopes_for, user_group
+from chargers.events import message_of, user_group
 from sessions import accounts, ledger, meter_store, oddities, pricing, queries
 from sessions.events import MeterValue, MeterValueUpdate
 from sessions.models import ChargingSession
@@ -99,6 +100,17 @@ class Metered:
             self.good_wh, self.good_at = wh, at
         return not is_good
 
+    def newest_of(self, readings: list[Reading]) -> Reading:
+        """The newest of one message, which is looked back to from now on."""
+        reading = newest(readings)
+        assert reading is not None  # callers have at least one
+        at = reading.measured_at
+        if self.first_soc is None and reading.soc_percent is not None:
+            self.first_soc, self.first_soc_at = reading.soc_percent, at
+        if self.newest_at is None or at > self.newest_at:
+            self.newest_at = at
+        return reading
+
 
 class Metering(NamedTuple):
     """One message's readings and where they belong."""
@@ -155,27 +167,25 @@ def record_readings(batch: list[Metering]) -> None:
     )
     bus.send_on_commit(
         [
-            envelope
+            bus.Draft(user_group(m.user_id), partial(_told, m, m.newest_of(readings)))
             for m, readings in batch
             if m.session_id is not None and m.is_running and m.user_id and readings
-            for envelope in envelopes_for(tick(m, readings), [user_group(m.user_id)], tick=m.session_id)
         ]
     )
 
 
-def tick(m: Metered, readings: list[Reading]) -> MeterValueUpdate:
+def _told(m: Metered, reading: Reading) -> bus.Message:
+    return message_of(tick(m, reading), tick=m.session_id)
+
+
+def tick(m: Metered, reading: Reading) -> MeterValueUpdate:
     """The newest of one message, as the driver's apps see it."""
-    reading = newest(readings)
-    assert reading is not None and m.session_id is not None  # callers have at least one, of a session
+    assert m.session_id is not None  # callers have a session's
     at = reading.measured_at
-    if m.first_soc is None and reading.soc_percent is not None:
-        m.first_soc, m.first_soc_at = reading.soc_percent, at
-    if m.newest_at is None or at > m.newest_at:
-        m.newest_at = at
     # Of a register that cannot be right, or came out of order, the last good one.
     register_wh = None if reading.energy_wh is None else m.good_wh
     energy_wh = energy_delivered_wh(meter_start_wh=m.meter_start_wh, register_wh=register_wh)
-    seconds = _seconds(m.started_at, m.newest_at)
+    seconds = _seconds(m.started_at, m.newest_at or at)
     remaining = seconds_to_full(
         first_soc=m.first_soc, first_at=m.first_soc_at, soc=reading.soc_percent, at=at
     )

@@ -61,7 +61,10 @@ def seconds_to_full(
 
 def duration_display(seconds: int | None) -> str | None:
     """`2hr 15min`, `20 min`: as a person reads it."""
-    return None if seconds is None else str(span(seconds))
+    if seconds is None:
+        return None
+    hours, minutes = divmod(seconds // 60, 60)
+    return f"{hours}hr {minutes}min" if hours else f"{minutes} min"
 
 
 def span(seconds: int) -> Words:

@@ -128,8 +128,11 @@ def published(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, dict[str, Any]
 
     sent: list[tuple[str, dict[str, Any]]] = []
 
-    def post(envelopes: list[bus.Envelope]) -> None:
-        for _, address, message in envelopes:
+    def post(waiting: list[bus.Envelope | bus.Draft]) -> None:
+        for each in waiting:
+            _, address, message = (
+                bus.to_group(each.group, each.make()) if isinstance(each, bus.Draft) else each
+            )
             sent.append((address, json.loads(message["body"]) if "body" in message else message))
 
     monkeypatch.setattr(bus, "post", post)

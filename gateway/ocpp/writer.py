@@ -41,7 +41,7 @@ class GroupCommitWriter(Generic[Item]):
         self.write = write
         self.loop = asyncio.get_running_loop()
         self.waiting: deque[tuple[Item, asyncio.Future[None]]] = deque()
-        self.places = asyncio.Semaphore(MAX_WAITING)
+        self.room = asyncio.Event()  # set when less than too many wait
         self.threads = [ThreadPoolExecutor(1, thread_name_prefix="writer") for _ in range(lanes)]
         self.idle = list(self.threads)
         self.flushing: set[asyncio.Task[None]] = set()
@@ -52,11 +52,13 @@ class GroupCommitWriter(Generic[Item]):
 
         Where too many wait, it waits for a place; its charger's socket is not read meanwhile: TCP tells the charger.
         """
-        async with self.places:
-            future: asyncio.Future[None] = self.loop.create_future()
-            self.waiting.append((item, future))
-            self._flush_what_is_due()
-            await future
+        while len(self.waiting) >= MAX_WAITING:
+            self.room.clear()
+            await self.room.wait()
+        future: asyncio.Future[None] = self.loop.create_future()
+        self.waiting.append((item, future))
+        self._flush_what_is_due()
+        await future
 
     def _flush_what_is_due(self) -> None:
         if self.idle and not self.is_gathering and len(self.waiting) >= (MANY if self.flushing else 1):
@@ -67,6 +69,7 @@ class GroupCommitWriter(Generic[Item]):
         """One batch: what has gathered when its turn comes."""
         batch = [self.waiting.popleft() for _ in range(min(len(self.waiting), MAX_BATCH))]
         self.is_gathering = False
+        self.room.set()
         self._flush_what_is_due()
         begun = self.loop.time()
         errors: list[Exception | None]

@@ -43,6 +43,66 @@ def test_a_fault_in_the_sending_is_logged_and_undoes_nothing(
     assert "no bus" in caplog.text
 
 
+# --- what is made for those who hear it ---
+
+
+class Layer:
+    """One where somebody is in the group `heard`."""
+
+    def __init__(self) -> None:
+        self.sent: list[Any] = []
+
+    async def heard(self, groups: set[str]) -> set[str]:
+        return groups & {"heard"}
+
+    async def group_send(self, group: str, message: dict[str, Any]) -> None:
+        self.sent.append((group, message["type"]))
+
+
+def draft(group: str, kind: str) -> bus.Draft:
+    return bus.Draft(group, lambda: {"type": kind})
+
+
+@pytest.fixture
+def layer(monkeypatch: pytest.MonkeyPatch) -> Layer:
+    used = Layer()
+    monkeypatch.setattr(bus, "get_channel_layer", lambda: used)
+    return used
+
+
+async def test_a_draft_is_made_in_its_place_if_somebody_hears_it(layer: Layer) -> None:
+    def never() -> dict[str, Any]:
+        raise AssertionError("nobody hears it")
+
+    waiting: list[bus.Envelope | bus.Draft] = [
+        bus.to_group("silent", {"type": "first"}),
+        draft("heard", "second"),
+        bus.Draft("silent", never),
+        bus.to_group("heard", {"type": "third"}),
+    ]
+    assert await bus._deliver(waiting) == []
+    assert layer.sent == [("silent", "first"), ("heard", "second"), ("heard", "third")]
+
+
+async def test_a_draft_that_cannot_be_made_keeps_no_other_from_its_reader(
+    layer: Layer, caplog: pytest.LogCaptureFixture
+) -> None:
+    def broken() -> dict[str, Any]:
+        raise RuntimeError("no such price")
+
+    assert await bus._deliver([bus.Draft("heard", broken), draft("heard", "second")]) == []
+    assert layer.sent == [("heard", "second")]
+    assert "no such price" in caplog.text
+
+
+async def test_a_layer_that_does_not_say_who_hears_gets_all(
+    layer: Layer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delattr(Layer, "heard")
+    await bus._deliver([draft("silent", "first")])
+    assert layer.sent == [("silent", "first")]
+
+
 # --- a bus that is slower than we are ---
 
 

@@ -47,6 +47,15 @@ async def test_nobody_listens_and_nothing_fails() -> None:
     await layer.group_discard("layers.nobody", "specific.nobody")
 
 
+async def test_it_says_which_groups_are_heard() -> None:
+    layer: Any = get_channel_layer()
+    channel = await layer.new_channel()
+    await layer.group_add("layers.heard", channel)
+    assert await layer.heard({"layers.heard", "layers.silent"}) == {"layers.heard"}
+    await layer.group_discard("layers.heard", channel)
+    assert await layer.heard({"layers.silent"}) == set()
+
+
 async def test_a_channel_nobody_reads_forgets_and_says_so_at_once() -> None:
     layer: Any = get_channel_layer()
     channel = await layer.new_channel()

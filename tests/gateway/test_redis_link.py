@@ -83,6 +83,29 @@ async def test_a_redis_that_was_killed_is_found_again_by_all_who_wait() -> None:
             assert "before" in "".join(map(str, bus.there.hub.groups))  # type: ignore[union-attr]
 
 
+async def test_it_is_known_whom_somebody_hears_in_another_process() -> None:
+    with Valkey() as redis:
+        async with two(redis.url) as bus:
+            await bus.meet("group")
+            assert await bus.here.heard({"group", "nobody"}) == {"group"}
+            assert await bus.there.heard({"group", "nobody"}) == {"group"}
+            program = RedisLayer(url=redis.url)
+            assert await program.heard({"nobody"}) == {"nobody"}  # it has no line to ask on
+            redis.kill()
+            await bus.until_away()
+            assert await bus.here.heard({"group", "nobody"}) == set()
+            assert await bus.there.heard({"group", "nobody"}) == {"group"}
+
+
+async def test_a_user_who_may_not_ask_who_listens_sends_to_all(caplog: pytest.LogCaptureFixture) -> None:
+    with Valkey() as redis:
+        redis.client.execute_command("ACL SETUSER mute on >secret ~* &* +@all -pubsub")
+        async with two(f"redis://mute:secret@{HOST}:{redis.port}/0") as bus:
+            await bus.meet("group")
+            assert await bus.here.heard({"group", "nobody"}) == {"group", "nobody"}
+            assert await bus.passes("group")
+
+
 async def test_a_redis_that_hangs_holds_up_nobody_for_long() -> None:
     with Valkey() as redis:
         async with two(redis.url) as bus:
@@ -137,6 +160,8 @@ async def test_a_cluster_carries_on_without_one_of_its_nodes() -> None:
         async with two(f"redis+cluster://{addresses}") as bus:
             await bus.meet("group")
             await bus.until_it_passes("group")
+            # Of its listeners a node knows those at itself alone.
+            assert await bus.here.heard({"group", "nobody"}) == {"group", "nobody"}
             # Channels of any slot in one script, on any node.
             lost = await bus.here.deliver([(True, f"group{number}", {"type": "x"}) for number in range(50)])
             assert lost == []
@@ -162,6 +187,7 @@ async def test_shards_share_the_groups_and_one_that_is_away_takes_only_its_own()
                     await asyncio.sleep(0.02)
             lost = {envelope[1] for envelope in await bus.here.deliver([(True, g, {}) for g in groups])}
             assert set() < lost < set(groups)
+            assert await bus.here.heard({*groups, "nobody"}) == set(groups) - lost
 
 
 async def test_passwords_and_tls_by_url(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
