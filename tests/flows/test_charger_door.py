@@ -288,9 +288,9 @@ async def test_a_living_socket_that_was_taken_for_dead_gets_its_charger_back(
     charger, user = make_charger(), make_user()
     async with wire.charger(impatient.ws, charger.identity) as point:
         await point.ready()
-        Charger.objects.filter(pk=charger.pk).update(channel_name="")
         async with wire.app(impatient.ws, token_of(user)) as app:
             await app.act("subscribe", {"charger_ids": [charger.identity]})
+            Charger.objects.filter(pk=charger.pk).update(channel_name="")
             await eventually(lambda: is_online(charger))
             assert (await app.until(type="charger_update"))["data"]["previous_status"] == "Offline"
             await app.send({"action": "start_charging", "data": {"charger_id": charger.identity}})
