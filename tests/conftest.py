@@ -26,11 +26,11 @@ hypothesis_settings.load_profile("evcharge")
 
 # What the kind of database and bus is nothing to: seen to work on one stack, it is not run on the other.
 ONCE = re.compile(
-    r"deploy/test_(image|proxies)|test_(env|coverage|readme|monitoring)\.py"
-    r"|gateway/test_(openapi|asyncapi|frames|logs|limits|proxies|tls|asyncapi|inbox)\.py"
-    r"|gateway/ocpp/test_(simul|rpc|plain|sampled|schema)"
-    r"|flows/test_(app_messages|security_profiles|certificates|quirks|commands_out|admin_commands)\.py"
-    r"|flows/conformance/|(chargers|sessions)/test_\w+_admin\.py"
+    r"deploy/test_(image|proxies|kubernetes|compose|systemd)|test_(env|coverage|readme|monitoring|benchmarks)\.py"
+    r"|gateway/test_(openapi|asyncapi|frames|handshakes|logs|languages|limits|proxies|tls|redis_urls|checks|inbox)\.py"
+    r"|gateway/ocpp/test_(simul|rpc|plain|sampled|schema|times|v16_commands)"
+    r"|flows/test_(app_messages|security_profiles|certificates|quirks|commands_out|command_api|admin_commands)\.py"
+    r"|flows/conformance/|(chargers|sessions)/test_(\w+_admin|clock|cells|totals|schedules|readings|pricing)\.py"
 )
 
 
