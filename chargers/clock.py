@@ -10,7 +10,9 @@ EARLIEST = datetime(2012, 1, 1, tzinfo=UTC)
 
 def as_text(at: datetime) -> str:
     """A time as OCPP has it."""
-    return at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    if at.tzinfo is not UTC:
+        at = at.astimezone(UTC)
+    return at.isoformat(timespec="milliseconds").removesuffix("+00:00") + "Z"
 
 
 def judged(reported_at: datetime | None, *, received_at: datetime) -> datetime:
