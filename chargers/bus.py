@@ -91,7 +91,11 @@ async def _written(waiting: Sequence[Envelope | Draft], layer: Any) -> list[Enve
     """With the drafts that somebody hears as messages, in their places, and without the others."""
     groups = {each.group for each in waiting if isinstance(each, Draft)}
     if groups and hasattr(type(layer), "heard"):
-        groups = await layer.heard(groups)
+        try:
+            groups = await layer.heard(groups)
+        except Exception as error:  # all else goes its way
+            logger.warning("bus: %d ticks not sent: %s", len(groups), error)
+            groups = set()
     written: list[Envelope] = []
     for each in waiting:
         if not isinstance(each, Draft):

@@ -97,6 +97,7 @@ async def _sweep(leader: Leader) -> None:
     global swept_at
     tidies = next(_rounds) % TIDY_ROUNDS == 0
     parts = PARTS | (TIDYING | FORGETTING if tidies else {})
+    has_failed = False
     for name, part in parts.items():
         try:
             if await leader.run(part) is None:
@@ -105,8 +106,10 @@ async def _sweep(leader: Leader) -> None:
             raise
         except Exception:
             logger.exception("the sweep of %s failed", name)
+            has_failed = True
         await asyncio.sleep(settings.SWEEP_INTERVAL_S / 2 / len(parts))
-    swept_at = time.time()
+    if not has_failed:
+        swept_at = time.time()
 
 
 _background: Background | None = None

@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 
 import hiredis
 from redis.exceptions import ConnectionError as ConnectionLost
-from redis.exceptions import ResponseError
+from redis.exceptions import NoPermissionError, ResponseError
 
 from gateway.redis_urls import RedisPlace
 
@@ -125,7 +125,7 @@ class RedisLink:
             return await self._in_turn(lambda connection: listeners(connection, names))
         except ResponseError as error:
             logger.info("bus: %s does not say who listens: %s", self.place, error)
-            self._may_count = False
+            self._may_count = not isinstance(error, NoPermissionError)
             return [1] * len(names)
 
     async def _in_turn(self, speak: Callable[[Any], Awaitable[Answer]]) -> Answer:
@@ -138,9 +138,13 @@ class RedisLink:
                 return await speak(self._speaking)
             except ResponseError:
                 raise  # it answered: nothing is wrong with the line
-            except BaseException:  # its answer may still come, and nobody may take it for the next one's
+            except (
+                BaseException
+            ) as error:  # its answer may still come, and nobody may take it for the next one's
                 self._trouble.set()
                 self.is_up = False
+                if isinstance(error, RuntimeError):  # uvloop's way to say that the line was cut
+                    raise BusAway(f"the bus at {self.place} is away") from error
                 raise
 
     # --- its life ---

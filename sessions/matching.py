@@ -118,7 +118,7 @@ def _may_end(session: ChargingSession, told: Told) -> bool:
     """Whether a stop at this time, with this register, can be this session's."""
     if not _is_in_time(session, told):
         return False
-    if session.meter_start_wh is None or _agree(session, told):
+    if session.meter_start_wh is None or _may_have_begun_so(session, told):
         return True
     if told.begun is not None and any(_fits_its_end(told.begun, told, factor) for factor, _ in _UNITS):
         return False  # it is another's
@@ -133,31 +133,36 @@ def _is_in_time(session: ChargingSession, told: Told) -> bool:
 def _began_so(session: ChargingSession, told: Told) -> bool:
     """Whether the stop's data say that its transaction began with this session's register. Many begin with 0.
 
-    Where they have the time of its start, too, a clock that was set back since says nothing.
+    Where it is not quite the same, they may be of the next one, which found the meter little further: tag and time must
+    not speak against it. Where they have the time of its start, a clock that was set back since says nothing.
     """
-    if not session.meter_start_wh or not _agree(session, told):
+    start_wh, begun = session.meter_start_wh, told.begun
+    if begun is None or not start_wh or not _agree(begun, start_wh):
         return False
-    return _is_in_time(session, told) or (told.begun is not None and told.begun.at == session.started_at)
+    if begun.at == session.started_at:
+        return True
+    is_sure = begun.wh == start_wh or (_may_have_tag(session, told) and _began_about(session, begun.at))
+    return is_sure and _is_in_time(session, told)
 
 
 # A stop's data may be in kWh that do not say so, and then in whole ones: the factor, and how far it may be off.
 _UNITS = ((1, ROUNDING_WH), (1000, 500 + ROUNDING_WH))
 
 
-def _agree(session: ChargingSession, told: Told) -> bool:
-    """Whether the register that the stop's data begin with is the one that the session began with.
+def _agree(begun: Register, start_wh: int) -> bool:
+    return any(abs(begun.wh * factor - start_wh) <= off_by for factor, off_by in _UNITS)
 
-    Where it is not quite the same, it may be the next one's, which found the meter little further: its tag or its time
-    tell.
-    """
+
+def _may_have_begun_so(session: ChargingSession, told: Told) -> bool:
+    """Less than `_began_so`: where the register is not quite the same, tag or time is enough."""
     start_wh, begun = session.meter_start_wh, told.begun
-    if begun is None or start_wh is None:
+    if begun is None or start_wh is None or not _agree(begun, start_wh):
         return False
-    if begun.wh == start_wh:
-        return True
-    if all(abs(begun.wh * factor - start_wh) > off_by for factor, off_by in _UNITS):
-        return False
-    return told.id_tag in ("", session.id_tag) and _began_about(session, begun.at)
+    return begun.wh == start_wh or _may_have_tag(session, told) or _began_about(session, begun.at)
+
+
+def _may_have_tag(session: ChargingSession, told: Told) -> bool:
+    return told.id_tag in ("", session.id_tag)
 
 
 def _began_about(session: ChargingSession, at: datetime) -> bool:

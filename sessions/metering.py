@@ -167,25 +167,27 @@ def record_readings(batch: list[Metering]) -> None:
     )
     bus.send_on_commit(
         [
-            bus.Draft(user_group(m.user_id), partial(_told, m, m.newest_of(readings)))
+            bus.Draft(user_group(m.user_id), partial(_told, m, m.newest_of(readings), m.good_wh, m.newest_at))
             for m, readings in batch
             if m.session_id is not None and m.is_running and m.user_id and readings
         ]
     )
 
 
-def _told(m: Metered, reading: Reading) -> bus.Message:
-    return message_of(tick(m, reading), tick=m.session_id)
+def _told(m: Metered, reading: Reading, good_wh: int | None, newest_at: datetime | None) -> bus.Message:
+    return message_of(tick(m, reading, good_wh=good_wh, newest_at=newest_at), tick=m.session_id)
 
 
-def tick(m: Metered, reading: Reading) -> MeterValueUpdate:
-    """The newest of one message, as the driver's apps see it."""
+def tick(
+    m: Metered, reading: Reading, *, good_wh: int | None, newest_at: datetime | None
+) -> MeterValueUpdate:
+    """The newest of one message, as the driver's apps see it, with the last good register and the newest time then."""
     assert m.session_id is not None  # callers have a session's
     at = reading.measured_at
     # Of a register that cannot be right, or came out of order, the last good one.
-    register_wh = None if reading.energy_wh is None else m.good_wh
+    register_wh = None if reading.energy_wh is None else good_wh
     energy_wh = energy_delivered_wh(meter_start_wh=m.meter_start_wh, register_wh=register_wh)
-    seconds = _seconds(m.started_at, m.newest_at or at)
+    seconds = _seconds(m.started_at, newest_at or at)
     remaining = seconds_to_full(
         first_soc=m.first_soc, first_at=m.first_soc_at, soc=reading.soc_percent, at=at
     )

@@ -41,7 +41,7 @@ class GroupCommitWriter(Generic[Item]):
         self.write = write
         self.loop = asyncio.get_running_loop()
         self.waiting: deque[tuple[Item, asyncio.Future[None]]] = deque()
-        self.room = asyncio.Event()  # set when less than too many wait
+        self.outside: deque[asyncio.Future[None]] = deque()  # those for whom there was no place
         self.threads = [ThreadPoolExecutor(1, thread_name_prefix="writer") for _ in range(lanes)]
         self.idle = list(self.threads)
         self.flushing: set[asyncio.Task[None]] = set()
@@ -52,9 +52,10 @@ class GroupCommitWriter(Generic[Item]):
 
         Where too many wait, it waits for a place; its charger's socket is not read meanwhile: TCP tells the charger.
         """
-        while len(self.waiting) >= MAX_WAITING:
-            self.room.clear()
-            await self.room.wait()
+        if len(self.waiting) >= MAX_WAITING:
+            place: asyncio.Future[None] = self.loop.create_future()
+            self.outside.append(place)
+            await place
         future: asyncio.Future[None] = self.loop.create_future()
         self.waiting.append((item, future))
         self._flush_what_is_due()
@@ -69,7 +70,7 @@ class GroupCommitWriter(Generic[Item]):
         """One batch: what has gathered when its turn comes."""
         batch = [self.waiting.popleft() for _ in range(min(len(self.waiting), MAX_BATCH))]
         self.is_gathering = False
-        self.room.set()
+        self._let_in()
         self._flush_what_is_due()
         begun = self.loop.time()
         errors: list[Exception | None]
@@ -86,6 +87,11 @@ class GroupCommitWriter(Generic[Item]):
             if not future.done():
                 future.set_exception(failure) if failure else future.set_result(None)
         self._flush_what_is_due()
+
+    def _let_in(self) -> None:
+        for _ in range(min(len(self.outside), MAX_WAITING - len(self.waiting))):
+            if not (place := self.outside.popleft()).done():
+                place.set_result(None)
 
     def _write(self, items: list[Item]) -> list[Exception | None]:
         """Write all at once; if that fails each on its own, so that a bad one spoils no other.

@@ -95,6 +95,18 @@ async def test_a_draft_that_cannot_be_made_keeps_no_other_from_its_reader(
     assert "no such price" in caplog.text
 
 
+async def test_where_nobody_can_say_who_hears_all_but_ticks_goes_its_way(
+    layer: Layer, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def heard(self: Layer, groups: set[str]) -> set[str]:
+        raise RuntimeError("the handler is closed")
+
+    monkeypatch.setattr(Layer, "heard", heard)
+    assert await bus._deliver([draft("heard", "tick"), bus.to_group("heard", {"type": "ending"})]) == []
+    assert layer.sent == [("heard", "ending")]
+    assert "1 ticks not sent" in caplog.text
+
+
 async def test_a_layer_that_does_not_say_who_hears_gets_all(
     layer: Layer, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -166,7 +166,7 @@ async def test_one_of_many_is_found_by_its_name_on_the_map_and_nearby(
     start_server: Callable[..., ServerProcess], browser: Browser
 ) -> None:
     """However many chargers there are, the page asks for a page of them, and is told of those alone."""
-    town = f"A{unique('TOWN')}"
+    town = f"A{unique('TOWN')}-"  # a number at its end would be one with the chargers' numbers
     at = 20 + random.random()  # in the sea, apart from what other tests have
     there: Any = {"latitude": at, "longitude": -40}
     chargers = make_town(town, 230, there)

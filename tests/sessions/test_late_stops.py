@@ -162,6 +162,15 @@ def test_nameless_stop_of_the_next_one_is_not_the_one_befores_that_delivered_nex
         assert other.stop_told_at is None
 
 
+def test_nameless_stop_of_the_only_open_session_may_begin_with_a_rounded_register() -> None:
+    """E25: of its own tag and sampled late, or at its time and by another card."""
+    charger, tag = make_charger(), make_id_tag().value
+    for other_tag, minutes_ago in ((tag, 12), (make_id_tag().value, 10)):
+        session = start(charger, tag, minutes_ago=minutes_ago, meter_wh=9_060_753)
+        stopped = nameless_stop(charger, other_tag, minutes_ago=5, meter_wh=9_061_753, begun_at_wh=9_060_793)
+        assert (stopped.pk, stopped.energy_wh) == (session.pk, 1_000)
+
+
 def test_nameless_stop_by_another_card_of_its_driver_is_known_by_the_register_it_began_with() -> None:
     """E25"""
     charger = make_charger()

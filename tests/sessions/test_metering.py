@@ -9,7 +9,8 @@ from pytest_django import DjangoCaptureOnCommitCallbacks
 
 from chargers.events import user_group, utcnow
 from sessions import queries
-from sessions.metering import Metering, metered, record_readings, tick
+from sessions.events import MeterValue
+from sessions.metering import Metered, Metering, metered, record_readings, tick
 from sessions.models import MeterReading
 from sessions.readings import Reading
 from tests.factories import make_charger, make_session, make_user
@@ -25,6 +26,11 @@ def reading(**values: Any) -> Reading:
         sampled_values=json.dumps({"timestamp": str(at)}).encode(),
         **values,
     )
+
+
+def told(where: Metered, readings: list[Reading]) -> MeterValue:
+    newest = where.newest_of(readings)
+    return tick(where, newest, good_wh=where.good_wh, newest_at=where.newest_at).data
 
 
 def test_values_go_to_the_session_of_their_transaction() -> None:
@@ -109,7 +115,7 @@ def test_values_after_the_end_are_stored_and_not_announced(
 def test_a_tick_has_what_the_meter_said_and_null_for_the_rest() -> None:
     session = make_session(user=make_user(), started_at=utcnow() - timedelta(minutes=75))
     where = metered(charger_id=session.charger_id, connector_number=1, transaction_id=session.transaction_id)
-    data = tick(where, where.newest_of([reading(power_w=3600.0)])).data
+    data = told(where, [reading(power_w=3600.0)])
     assert (data.power, data.output_power, data.charging_duration_display) == (3.6, 3.6, "1hr 15min")
     unknown = (
         "energy_delivered",
@@ -127,8 +133,8 @@ def test_time_remaining_is_told_once_the_pace_is_known() -> None:
     start = utcnow() - timedelta(minutes=30)
     session = make_session(user=make_user(), started_at=start)
     where = metered(charger_id=session.charger_id, connector_number=1, transaction_id=session.transaction_id)
-    assert tick(where, where.newest_of([reading(soc_percent=40.0, at=start)])).data.time_remaining is None
-    data = tick(where, where.newest_of([reading(soc_percent=60.0, at=start + timedelta(minutes=30))])).data
+    assert told(where, [reading(soc_percent=40.0, at=start)]).time_remaining is None
+    data = told(where, [reading(soc_percent=60.0, at=start + timedelta(minutes=30))])
     assert (data.time_remaining, data.time_remaining_display) == (3600, "1hr 0min")
 
 

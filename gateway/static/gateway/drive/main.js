@@ -135,9 +135,14 @@ async function logIn(event) {
 /** Goes on when the page is left. */
 const fetchBeyondThePage = (url, init) => fetch(url, { ...init, keepalive: true });
 
-function logOut() {
+async function logOut() {
+  const leaving = login;
+  login = null;
   ev.close();
-  login.logOut().catch(() => {}); // without a network it ends here only
+  for (const view of VIEWS) $(`view-${view}`).hidden = true;
+  $("tabs").hidden = $("log-out").hidden = $("line").hidden = true;
+  const left = leaving.logOut().catch(() => {}); // without a network it ends here only
+  await Promise.race([left, new Promise((soon) => setTimeout(soon, 1000))]);
   location.assign(HOME); // nothing of one driver stays for the next
 }
 
@@ -150,6 +155,7 @@ $("language").addEventListener("click", () => location.assign(otherLanguage()));
 $("log-in").addEventListener("submit", logIn);
 $("log-out").addEventListener("click", logOut);
 addEventListener("hashchange", route);
+addEventListener("pageshow", ({ persisted }) => persisted && location.reload()); // nor by going back
 navigator.serviceWorker?.register(`${HOME}worker.js`, { scope: HOME }).catch(() => {}); // it works without, but not offline
 
 const kept = read("login");
