@@ -13,7 +13,7 @@ from sessions.queries import newest_reading, with_relations
 from sessions.readings import Reading
 from sessions.totals import ROUNDING_WH, Register
 
-ABOUT_THEN = timedelta(minutes=1)  # from a start's time to the one its stop's data begin with
+ABOUT_THEN = timedelta(seconds=10)  # from a start's time to the one its stop's data begin with
 MAX_UNHEARD = 50  # the newest sessions of a charger without a stop, in which to look for one's
 
 
@@ -141,8 +141,8 @@ def _began_so(session: ChargingSession, told: Told) -> bool:
         return False
     if begun.at == session.started_at:
         return True
-    is_sure = begun.wh == start_wh or (_may_have_tag(session, told) and _began_about(session, begun.at))
-    return is_sure and _is_in_time(session, told)
+    may_be = told.id_tag in ("", session.id_tag) and _began_about(session, begun.at)
+    return (begun.wh == start_wh or may_be) and _is_in_time(session, told)
 
 
 # A stop's data may be in kWh that do not say so, and then in whole ones: the factor, and how far it may be off.
@@ -154,15 +154,12 @@ def _agree(begun: Register, start_wh: int) -> bool:
 
 
 def _may_have_begun_so(session: ChargingSession, told: Told) -> bool:
-    """Less than `_began_so`: where the register is not quite the same, tag or time is enough."""
+    """Less than `_began_so`: where the register is not quite the same, its tag, if told, or its time is enough."""
     start_wh, begun = session.meter_start_wh, told.begun
     if begun is None or start_wh is None or not _agree(begun, start_wh):
         return False
-    return begun.wh == start_wh or _may_have_tag(session, told) or _began_about(session, begun.at)
-
-
-def _may_have_tag(session: ChargingSession, told: Told) -> bool:
-    return told.id_tag in ("", session.id_tag)
+    has_tag = told.id_tag != "" and told.id_tag == session.id_tag
+    return begun.wh == start_wh or has_tag or _began_about(session, begun.at)
 
 
 def _began_about(session: ChargingSession, at: datetime) -> bool:

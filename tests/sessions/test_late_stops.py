@@ -162,6 +162,17 @@ def test_nameless_stop_of_the_next_one_is_not_the_one_befores_that_delivered_nex
         assert other.stop_told_at is None
 
 
+def test_nameless_stop_that_began_later_is_not_the_only_open_sessions() -> None:
+    """E26: a charger that forgot the one before in a power cut, and could not tell of its next start; in kWh that do
+    not say so, and then its register fell."""
+    charger = make_charger()
+    forgotten = start(charger, make_id_tag().value, minutes_ago=11, meter_wh=4_502_456)
+    stopped = nameless_stop(charger, "", minutes_ago=5, meter_wh=3_702_985, begun_at_wh=4_503)
+    assert (stopped.flags, stopped.meter_stop_wh) == (["recovered"], 3_702_985)
+    forgotten.refresh_from_db()
+    assert forgotten.stop_told_at is None
+
+
 def test_nameless_stop_of_the_only_open_session_may_begin_with_a_rounded_register() -> None:
     """E25: of its own tag and sampled late, or at its time and by another card."""
     charger, tag = make_charger(), make_id_tag().value

@@ -364,7 +364,7 @@ def test_every_flag_that_is_raised_stands_in_the_table() -> None:
 def test_a_second_stop_with_another_register_is_kept_for_a_person_and_changes_nothing() -> None:
     """E27"""
     charger, at = make_charger(), utcnow()
-    session = start(charger).session
+    session = start(charger, at=at).session
     stop(charger, session.transaction_id, at=at)
     again = stop(charger, session.transaction_id, at=at, meter_stop_wh=9000, frame="[2]")
     again.refresh_from_db()
