@@ -329,7 +329,7 @@ def test_a_late_replay_is_flagged_and_needs_nobody() -> None:
 def test_the_same_oddity_told_again_adds_nothing_and_does_not_wait_again() -> None:
     """E25, E27"""
     charger, at = make_charger(), utcnow()
-    session = start(charger).session
+    session = start(charger, at=at).session
     stop(charger, -1, at=at, id_tag="CARD1")
     reviews.accept(session=session, decided_by=make_user())
     stop(charger, -1, at=at, id_tag="CARD1")
