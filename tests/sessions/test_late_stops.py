@@ -156,7 +156,7 @@ def test_nameless_stop_of_the_next_one_is_not_the_one_befores_that_delivered_nex
         meter_wh=9_060_843,
         begun_at_wh=9_060_821,
     )
-    assert (stopped.flags, stopped.meter_stop_wh) == (["recovered"], 9_060_843)
+    assert (stopped.flags[0], stopped.meter_stop_wh) == ("recovered", 9_060_843)
     for other in (before, running):
         other.refresh_from_db()
         assert other.stop_told_at is None
@@ -168,7 +168,7 @@ def test_nameless_stop_that_began_later_is_not_the_only_open_sessions() -> None:
     charger = make_charger()
     forgotten = start(charger, make_id_tag().value, minutes_ago=11, meter_wh=4_502_456)
     stopped = nameless_stop(charger, "", minutes_ago=5, meter_wh=3_702_985, begun_at_wh=4_503)
-    assert (stopped.flags, stopped.meter_stop_wh) == (["recovered"], 3_702_985)
+    assert (stopped.flags[0], stopped.meter_stop_wh) == ("recovered", 3_702_985)
     forgotten.refresh_from_db()
     assert forgotten.stop_told_at is None
 
