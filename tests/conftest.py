@@ -28,9 +28,10 @@ hypothesis_settings.load_profile("evcharge")
 ONCE = re.compile(
     r"deploy/test_(image|proxies|kubernetes|compose|systemd)|test_(env|coverage|readme|monitoring|benchmarks)\.py"
     r"|gateway/test_(openapi|asyncapi|frames|handshakes|logs|languages|limits|proxies|tls|redis_urls|checks|inbox)\.py"
-    r"|gateway/ocpp/test_(simul|rpc|plain|sampled|schema|times|v16_commands)"
+    r"|gateway/test_(console|drive|counters)\.py|gateway/ocpp/test_(simul|rpc|plain|sampled|schema|times|v16_commands)"
     r"|flows/test_(app_messages|security_profiles|certificates|quirks|commands_out|command_api|admin_commands)\.py"
-    r"|flows/conformance/|(chargers|sessions)/test_(\w+_admin|clock|cells|totals|schedules|readings|pricing)\.py"
+    r"|flows/test_(triggers|data_transfer|smart_charging|local_lists|languages|map|wire_log)\.py|flows/conformance/"
+    r"|(chargers|sessions)/test_(\w*_?admin|quirks|clock|cells|totals|schedules|readings|pricing)\.py"
 )
 
 
