@@ -1,7 +1,7 @@
 """Channel layers: Redis' pub/sub for many processes, memory for one. Every queue is bounded; readers share a message.
 
-With Redis, a message reaches the sockets of its own process directly and at once, whether Redis is there or not; for
-all others it is published. Each process listens on one channel for its sockets and on one for each of their groups.
+With Redis, a message reaches the sockets of its own process directly, whether Redis is there or not; for all others it
+is published. Each process listens on one channel for its sockets and on one for each of their groups.
 
 `figures()` has the counters of this process, for its metrics; `is_up()` tells whether the bus is there.
 """

@@ -138,9 +138,8 @@ class RedisLink:
                 return await speak(self._speaking)
             except ResponseError:
                 raise  # it answered: nothing is wrong with the line
-            except (
-                BaseException
-            ) as error:  # its answer may still come, and nobody may take it for the next one's
+            except BaseException as error:
+                # Its answer may still come, and nobody may take it for the next one's.
                 self._trouble.set()
                 self.is_up = False
                 if isinstance(error, RuntimeError):  # uvloop's way to say that the line was cut
