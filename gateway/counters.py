@@ -1,13 +1,12 @@
 """What happens in this process, counted in plain integers where it happens; gateway.metrics shows it to Prometheus.
 
 A counter of prometheus_client takes a lock, and a look-up for its labels: a microsecond, much of what a message costs
-here. These are added to on the event loop and read from other threads, so no lock is needed; `Timed` has one for those
-who count in several threads. No Django in here.
+here. These are added to on the event loop and read from other threads, so no lock is needed; `Timed` has one, as some
+count in several threads. No Django in here.
 """
 
 from bisect import bisect_left
 from collections import defaultdict
-from contextlib import AbstractContextManager
 from threading import Lock
 
 OTHER = "other"
@@ -48,25 +47,19 @@ class Timed:
     sends new words all the time makes no new rows.
     """
 
-    def __init__(self, *words: frozenset[str], threads: bool = False) -> None:
+    def __init__(self, *words: frozenset[str]) -> None:
         self.words = words
         self.tallies: dict[tuple[str, ...], Tally] = {}
         self.durations: defaultdict[tuple[str, ...], Histogram] = defaultdict(Histogram)
-        self.lock: AbstractContextManager[object] | None = Lock() if threads else None
+        self.lock = Lock()
 
     def add(self, seconds: float | None, *labels: str) -> None:
         """`seconds` None: it has no duration."""
-        if self.lock is None:
-            self._add(seconds, labels)
-        else:
-            with self.lock:
-                self._add(seconds, labels)
-
-    def _add(self, seconds: float | None, labels: tuple[str, ...]) -> None:
-        tally = self.tallies.get(labels) or self._tally(labels)
-        tally.count += 1
-        if seconds is not None:
-            tally.durations.add(seconds)
+        with self.lock:
+            tally = self.tallies.get(labels) or self._tally(labels)
+            tally.count += 1
+            if seconds is not None:
+                tally.durations.add(seconds)
 
     def _tally(self, labels: tuple[str, ...]) -> Tally:
         known = tuple(

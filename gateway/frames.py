@@ -6,6 +6,7 @@ a frame that arrives in parts, and what follows it until a frame ends where the 
 """
 
 import asyncio
+from collections.abc import Callable
 from typing import Any
 
 from websockets.frames import apply_mask
@@ -19,7 +20,13 @@ MAX_SHORT = 0xFFFF
 
 
 class QuickFrames(QuickHandshake):
-    """`max_size` of the configuration holds on either way."""
+    """`max_size` of the configuration holds on either way.
+
+    `listener`, where the consumer sets one, is offered each such frame here and now, with no task's turn in between.
+    What it does not take (it says False) goes through the queue, and so does all that comes behind it.
+    """
+
+    listener: Callable[[str], bool] | None = None
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -65,26 +72,40 @@ class QuickFrames(QuickHandshake):
             return None
 
     def _take(self, text: str) -> None:
-        if not self.queue.empty() and not self.read_paused:  # one may wait; more hold up the sender
+        if self.queue.empty():
+            if self.listener is not None and self.listener(text):
+                return
+        elif not self.read_paused:  # one may wait; more hold up the sender
             self.read_paused = True
             self.transport.pause_reading()
         self.queue.put_nowait({"type": "websocket.receive", "text": text})
 
     async def send(self, message: Any) -> None:
-        if (
-            message["type"] != "websocket.send"
-            or (text := message.get("text")) is None
-            or self.conn.state is not State.OPEN
-            or self.conn.extensions
-            or self.disconnected
-            or not self.writable.is_set()
-        ):
-            await super().send(message)
-            if message["type"] == "websocket.accept":
-                # The handshake is over; what is left of a slow one is as large as all the rest.
-                self.request = self.response = None  # type: ignore[assignment]
-                self.is_between_frames = self._is_between_frames()
+        text = message.get("text")
+        if text is not None and message["type"] == "websocket.send" and self.send_now(text):
             return
+        await super().send(message)
+        if message["type"] == "websocket.accept":
+            # The handshake is over; what is left of a slow one is as large as all the rest.
+            self.request = self.response = None  # type: ignore[assignment]
+            self.is_between_frames = self._is_between_frames()
+
+    def takes_more(self) -> bool:
+        """Whether what is sent can be handed to the line now: it is open, and its other side reads."""
+        return (
+            self.conn.state is State.OPEN
+            and not self.conn.extensions
+            and not self.disconnected
+            and self.writable.is_set()
+        )
+
+    def send_now(self, text: str) -> bool:
+        """Hand a text to the line; False where it has to wait, or is too long for a short frame, and nothing is sent.
+
+        Raises RuntimeError where the line was just lost.
+        """
+        if not self.takes_more():
+            return False
         payload = text.encode()
         length = len(payload)
         if length < EXTENDED:
@@ -92,7 +113,8 @@ class QuickFrames(QuickHandshake):
         elif length <= MAX_SHORT:
             self.transport.write(bytes((WHOLE_TEXT, EXTENDED, length >> 8, length & 0xFF)) + payload)
         else:
-            await super().send(message)
+            return False
+        return True
 
 
 def _innermost(generator: Any) -> Any:

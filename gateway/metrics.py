@@ -31,7 +31,7 @@ Family = CounterMetricFamily | GaugeMetricFamily | HistogramMetricFamily
 # --- commands: their ends are written in several places and processes, so the domain tells of each ---
 
 _COMMAND_ENDS = frozenset(Command.Status.values)
-_commands = Timed(frozenset(WORDS), _COMMAND_ENDS, threads=True)
+_commands = Timed(frozenset(WORDS), _COMMAND_ENDS)
 
 
 def count_command(command: Command, **signal: Any) -> None:

@@ -16,11 +16,11 @@ class PingedSocket(QuickFrames):
     def handle_connect(self, event: Request) -> None:
         super().handle_connect(event)
         if hasattr(self, "scope"):  # its handshake was one; the consumer has not begun yet
-            self.scope["state"]["pings"] = self
+            self.scope["state"]["line"] = self
 
     def meet(self, target: bytes, headers: list[tuple[bytes, bytes]], answer: bytes) -> None:
         super().meet(target, headers, answer)
-        self.scope["state"]["pings"] = self
+        self.scope["state"]["line"] = self
 
     def send_pings(self, wanted: bool) -> None:
         """From now on, or from the handshake on; a socket is pinged unless told otherwise."""
@@ -43,6 +43,6 @@ class PingedSocket(QuickFrames):
         self.ping_timer = self.loop.call_later(delay, self.send_keepalive_ping)
 
 
-def pings_of(scope: dict[str, Any]) -> PingedSocket | None:
+def line_of(scope: dict[str, Any]) -> PingedSocket | None:
     """The socket behind a consumer; None under a server other than ours."""
-    return scope.get("state", {}).get("pings")
+    return scope.get("state", {}).get("line")

@@ -47,10 +47,13 @@ class Acceptance:
         if message not in self._asked_for:
             self._asked_for += (message,)
 
+    @property
+    def is_accepted(self) -> bool:
+        return self.registration == Charger.Registration.ACCEPTED
+
     def guarded(self, action: str, handler: Handler) -> Handler:
         """The handler, or one that refuses."""
-        is_accepted = self.registration == Charger.Registration.ACCEPTED
-        if is_accepted or action in ALWAYS_HEARD or action in self._asked_for:
+        if self.is_accepted or action in ALWAYS_HEARD or action in self._asked_for:
             return handler
         return partial(_refuse, action)
 

@@ -58,10 +58,14 @@ class Hearing:
             meter_values, received_at=received_at, quirks=self.quirks, breach=self.rpc.breach
         )
 
+    def usual_readings(self, values: list[msgspec.Raw], *, received_at: datetime) -> list[Reading] | None:
+        """The readings of values that look as they should; None of others."""
+        is_usual = not self.quirks.scales and self.quirks.zone is UTC
+        return plain_readings(values, received_at=received_at) if is_usual else None
+
     def plain_readings(self, values: list[msgspec.Raw], *, received_at: datetime) -> list[Reading]:
         """The readings of values that look as they should; those that do not are read as any others."""
-        is_plain = not self.quirks.scales and self.quirks.zone is UTC
-        readings = plain_readings(values, received_at=received_at) if is_plain else None
+        readings = self.usual_readings(values, received_at=received_at)
         if readings is not None:
             return readings
         try:

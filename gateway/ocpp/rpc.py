@@ -9,6 +9,7 @@ import logging
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
+from contextvars import copy_context
 from time import time
 from types import MappingProxyType
 from typing import Any, NamedTuple
@@ -26,6 +27,8 @@ REMEMBERED = 16  # answers given and time-outs passed: the other side has one CA
 RIGHTFUL_ID, MAX_ID = 36, 255  # the rule (OCPP-J 1.6 §4.1.4); some use more, and each is kept and echoed
 
 Handler = Callable[[Any], Awaitable[dict[str, Any]]]
+Done = Callable[[dict[str, Any] | Exception | None], None]
+AtOnce = Callable[[str, str, Done], bool]
 Reader = Callable[[str], msgspec.Struct]
 
 _CALL_ID = re.compile(r'\s*\[\s*2\s*,\s*"([^"\\]{1,64})"')
@@ -102,6 +105,11 @@ class Rpc:
     on_late    called with (message id, payload or CallError) when an answer comes after its time-out (E13)
     recorder   hears of everything that was said
     readers    tolerant actions whose handler takes a payload that is read already: action → how, from its JSON
+    send_now   sends without waiting; what `take` answers goes that way
+
+    `at_once`, if it is set, handles what needs no task: (action, payload as JSON, done) → whether it took it. If so it
+    calls `done` once, now or later on this loop, with the answer's payload (None: an empty one) or what went wrong.
+    What it does not take it leaves as it was, and `receive` handles it.
 
     `frame` is the one that is being handled, as it came; `heard_at` is when. `is_lenient`: every handler sees its
     payload even where it breaks the schema, as far as it can read it.
@@ -117,15 +125,20 @@ class Rpc:
         on_late: Callable[[str, Any], None] = lambda message_id, answer: None,
         recorder: Recorder | None = None,
         readers: Mapping[str, Reader] = MappingProxyType({}),
+        send_now: Callable[[str], None] = lambda text: None,
     ) -> None:
         self.version, self.tolerant, self.on_late = version, tolerant, on_late
         self.readers = readers
         self.handlers = handlers or {}
         self.handler_of: Callable[[str], Handler | None] = self.handlers.get
+        self.at_once: AtOnce = lambda action, payload, done: False
         self.recorder = recorder or Recorder()
         self.is_lenient = False
         self.heard_at = time()
-        self._send = send
+        self._send, self._send_now = send, send_now
+        self._context = copy_context()  # what the log knows of this connection
+        self._taken: str | None = None  # the id of the CALL that `take` has under way
+        self._idle: asyncio.Future[None] | None = None
         self._turn = asyncio.Lock()
         self._open: tuple[str, asyncio.Future[tuple[Any, str]]] | None = None
         self._timed_out: dict[str, Sent] = {}
@@ -136,8 +149,58 @@ class Rpc:
 
     # --- frames in ---
 
+    @property
+    def is_busy(self) -> bool:
+        """Whether a frame that was taken is still to be answered."""
+        return self._taken is not None
+
+    async def until_idle(self) -> None:
+        """Until what was taken is answered: frames are handled one after the other."""
+        if self._taken is not None:
+            self._idle = self._idle or asyncio.get_running_loop().create_future()
+            await asyncio.shield(self._idle)
+
+    def take(self, text: str) -> bool:
+        """Handle a frame without a task, if it is a CALL with nothing unusual about it that can be handled so.
+
+        False: nothing was done, it is for `receive`. So is, on each connection, the first CALL of a tolerant action,
+        which is held against the schema.
+        """
+        if self._taken is not None or "\\" in text or (head := _CALL_HEAD.match(text)) is None:
+            return False
+        message_id, action = head.groups()
+        if message_id in self._answers or text[-1] != "]":
+            return False
+        if action in self.tolerant and action not in self._judged:
+            return False
+        self.heard_at = time()
+        self.frame, self._action, self._taken = text, action, message_id
+        try:
+            is_taken = self.at_once(action, text[head.end() : -1], self._done)
+        except Exception as error:  # nothing was done: on the long way it fails again, and is answered
+            logger.debug("%s is not handled at once: %r", action, error)
+            is_taken = False
+        if not is_taken:
+            self._taken = None
+        return is_taken
+
+    def _done(self, answer: dict[str, Any] | Exception | None) -> None:
+        message_id, self._taken = self._taken, None
+        assert message_id is not None  # called once
+        if isinstance(answer, Exception):
+            verdict, reply = self._context.run(self._failed, message_id, answer)
+        else:
+            verdict, reply = "ok", orjson.dumps([CALLRESULT, message_id, answer or {}]).decode()
+            self._remember(message_id, hash(self.frame), reply)
+        self._send_now(reply)
+        self._record_in(message_id, reply, verdict)
+        if self._idle is not None:
+            self._idle.set_result(None)
+            self._idle = None
+
     async def receive(self, text: str) -> None:
         """Handle one frame. Whatever it is, the connection goes on (E15)."""
+        await self.until_idle()
         self.heard_at = at = time()
         self.frame, self._action = text, ""
         if "\\" in text and "\\u0000" in text:  # one character is looked for much faster
@@ -206,12 +269,16 @@ class Rpc:
         except ConnectionLost:  # it counts no longer: who says so closes it
             self._record_in(message_id, "", "lost")
             return
-        except Exception:
-            logger.exception("handling %s failed", self._action[:40])
-            failure = CallError("InternalError", "The central system failed; try again")
-            verdict, reply = failure.code, _error_frame(message_id, failure)
+        except Exception as error:
+            verdict, reply = self._failed(message_id, error)
         await self._send(reply)
         self._record_in(message_id, reply, verdict)
+
+    def _failed(self, message_id: str | int, error: Exception) -> tuple[str, str]:
+        """The verdict and the answer where the fault is ours."""
+        logger.error("handling %s failed", self._action[:40], exc_info=error)
+        failure = CallError("InternalError", "The central system failed; try again")
+        return failure.code, _error_frame(message_id, failure)
 
     async def _reply(self, frame: list[Any], message_id: str | int, content: int) -> tuple[str, str]:
         """The verdict on a CALL, and the frame that answers it. Raises CallError."""

@@ -25,7 +25,7 @@ from gateway.ocpp import handshake, v16
 from gateway.ocpp.rpc import CallError, CallTimeout, ConnectionLost, Handler, Rpc
 from gateway.ocpp.standstill import standstills
 from gateway.ocpp.wire_log import recorder_of
-from gateway.pings import pings_of
+from gateway.pings import PingedSocket, line_of
 from sessions import services
 
 logger = logging.getLogger(__name__)
@@ -71,6 +71,7 @@ class ChargerSocket(SocketConsumer):
     rpc: Rpc
     epoch: int
     _listening: asyncio.Task[None] | None = None
+    _line: PingedSocket | None = None
     role = "chargers"
     leaves_late = True  # an app's action may wait for its answer
 
@@ -130,10 +131,12 @@ class ChargerSocket(SocketConsumer):
             on_late=self._late_answer,
             recorder=self.recorder,
             readers=self.adapter.READERS,
+            send_now=self._send_now,
         )
+        self._line = line_of(self.scope)
         self._adopt(known)
         self.conversation = self.adapter.V16(charger, self.rpc, known, adopt=self._adopt)
-        self.rpc.handler_of = self._handler_of
+        self.rpc.handler_of, self.rpc.at_once = self._handler_of, self.conversation.at_once
         self.epoch = await in_db(
             handshake.enter, admission, channel_name=self.channel_name, ocpp_version=version
         )
@@ -141,6 +144,8 @@ class ChargerSocket(SocketConsumer):
         if self.is_open:  # a still newer socket may have taken over meanwhile
             _present.add(self)
             counters.accepted[self.role] += 1
+            if self._line is not None:
+                self._line.listener = self._take
 
     # --- whose charger it is ---
 
@@ -181,9 +186,9 @@ class ChargerSocket(SocketConsumer):
     def _adopt(self, known: Quirks) -> None:
         """What is known of it: by what it said when it last booted, and again when it boots."""
         self.rpc.is_lenient = known.is_lenient
-        if pings := pings_of(self.scope):
-            pings.send_pings(not known.no_pings)
-            pings.silence_s = self._silence_s
+        if self._line is not None:
+            self._line.send_pings(not known.no_pings)
+            self._line.silence_s = self._silence_s
         if known.no_pings and self._listening is None:
             self._listening = self.keep(self._listen())
         elif not known.no_pings and self._listening is not None:
@@ -198,7 +203,8 @@ class ChargerSocket(SocketConsumer):
         return silence_s
 
     def is_at_work(self) -> bool:
-        return self.is_handling or bool(self.tasks - {self._listening})
+        is_answering = self in _present and self.rpc.is_busy
+        return self.is_handling or is_answering or bool(self.tasks - {self._listening})
 
     async def _listen(self) -> None:
         """Without pings only its frames tell that it lives; heartbeats come at their interval, if nothing else does."""
@@ -212,6 +218,7 @@ class ChargerSocket(SocketConsumer):
     async def disconnect(self, code: int) -> None:
         if self not in _present:
             return
+        await self.rpc.until_idle()  # what is being stored was said while the charger was here
         _present.discard(self)
         self.rpc.close()
         await self._release()
@@ -244,6 +251,31 @@ class ChargerSocket(SocketConsumer):
         if text is None:
             text = (data or b"").decode("utf-8", errors="replace")
         await self.rpc.receive(text)
+
+    def _take(self, text: str) -> bool:
+        """A frame, straight from the line: most need no task, and so not the many steps to one and back."""
+        return (
+            self.is_open
+            and not self.is_handling
+            and self in _present
+            and standstills() == self.standstills
+            and self._line is not None
+            and self._line.takes_more()  # where it does not, `receive` waits with its answer, and nothing more is read
+            and self.rpc.take(text)
+        )
+
+    def _send_now(self, text: str) -> None:
+        if not self.is_open:
+            return
+        try:
+            is_sent = (
+                standstills() == self.standstills and self._line is not None and self._line.send_now(text)
+            )
+        except (OSError, RuntimeError) as error:
+            self._is_gone(error)
+            return
+        if not is_sent:
+            self.keep(self.send_text(text))
 
     async def send_text(self, text: str) -> None:
         if self in _present and standstills() != self.standstills and not await self._is_ours():

@@ -26,7 +26,7 @@ from gateway.ocpp.hearing import Hearing
 from gateway.ocpp.hearing import integer as _integer
 from gateway.ocpp.hearing import text as _text
 from gateway.ocpp.plain_values import MeterValues
-from gateway.ocpp.rpc import Handler, Reader, Rpc
+from gateway.ocpp.rpc import Done, Handler, Reader, Rpc
 from gateway.ocpp.v16_commands import VERSION, outcome, spoken
 from gateway.ocpp.writer import writer
 from sessions import id_tags, ledger, metering, registers, services
@@ -85,6 +85,27 @@ class V16:
         handler = _HANDLERS.get(action)
         return None if handler is None else self.acceptance.guarded(action, MethodType(handler, self))
 
+    def at_once(self, action: str, payload: str, done: Done) -> bool:
+        """Handle what a charger says all day, where there is nothing to wait for but a commit; see gateway.ocpp.rpc.
+
+        What is unusual about it is for the handler of its action.
+        """
+        if action == "MeterValues":
+            return self._meter_values_at_once(plain_values.read(payload), done)
+        if action != "Heartbeat" or payload.strip() != "{}" or not self.acceptance.is_accepted:
+            return False
+        done(_the_time())
+        return True
+
+    def _meter_values_at_once(self, payload: MeterValues, done: Done) -> bool:
+        metered = self._metered.get((payload.connectorId, payload.transactionId))
+        if metered is None or metered.has_ended or self.hear.quirks.counts_per_session:
+            return False
+        readings = self.hear.usual_readings(payload.meterValue, received_at=utcnow())
+        if not readings:
+            return False
+        return self._writer.put(Metering(metered, readings), done)
+
     # --- from the charger ---
 
     async def boot_notification(self, payload: dict[str, Any]) -> dict[str, Any]:
@@ -102,7 +123,7 @@ class V16:
         }
 
     async def heartbeat(self, payload: dict[str, Any]) -> dict[str, Any]:
-        return {"currentTime": as_text(utcnow())}
+        return _the_time()
 
     async def status_notification(self, payload: dict[str, Any]) -> dict[str, Any]:
         error_code = _text(payload.get("errorCode"))[:MAX_ERROR_CODE]
@@ -263,6 +284,10 @@ _HANDLERS: dict[str, Callable[[V16, Any], Awaitable[dict[str, Any]]]] = {
     "SignedFirmwareStatusNotification": V16.signed_firmware_status_notification,
     "LogStatusNotification": V16.log_status_notification,
 }
+
+
+def _the_time() -> dict[str, str]:
+    return {"currentTime": as_text(utcnow())}
 
 
 def _transaction_id(value: Any) -> int | None:

@@ -9,6 +9,7 @@ import logging
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any, Generic, TypeVar
 
 from django.db import InterfaceError, OperationalError, connection, connections
@@ -20,6 +21,7 @@ from sessions.metering import Metering, record_readings
 logger = logging.getLogger(__name__)
 
 Item = TypeVar("Item")
+Done = Callable[[Exception | None], None]
 
 # Small enough that some chargers are answered, and speak again, while the messages of others are written.
 MAX_BATCH = 200
@@ -40,7 +42,7 @@ class GroupCommitWriter(Generic[Item]):
     def __init__(self, write: Callable[[list[Item]], None], *, lanes: int = 1) -> None:
         self.write = write
         self.loop = asyncio.get_running_loop()
-        self.waiting: deque[tuple[Item, asyncio.Future[None]]] = deque()
+        self.waiting: deque[tuple[Item, Done]] = deque()
         self.outside: deque[asyncio.Future[None]] = deque()  # those for whom there was no place
         self.threads = [ThreadPoolExecutor(1, thread_name_prefix="writer") for _ in range(lanes)]
         self.idle = list(self.threads)
@@ -57,9 +59,20 @@ class GroupCommitWriter(Generic[Item]):
             self.outside.append(place)
             await place
         future: asyncio.Future[None] = self.loop.create_future()
-        self.waiting.append((item, future))
+        self.waiting.append((item, partial(_settle, future)))
         self._flush_what_is_due()
         await future
+
+    def put(self, item: Item, done: Done) -> bool:
+        """As `add`, without a task that waits: `done` is called with None, or what kept the item from being stored.
+
+        False where too many wait: then it is not taken.
+        """
+        if len(self.waiting) >= MAX_WAITING:
+            return False
+        self.waiting.append((item, done))
+        self._flush_what_is_due()
+        return True
 
     def _flush_what_is_due(self) -> None:
         if self.idle and not self.is_gathering and len(self.waiting) >= (MANY if self.flushing else 1):
@@ -83,9 +96,11 @@ class GroupCommitWriter(Generic[Item]):
             self.flushing.discard(asyncio.current_task())
         batches.add(len(batch))
         commit_durations.add(self.loop.time() - begun)
-        for (_, future), failure in zip(batch, errors, strict=True):
-            if not future.done():
-                future.set_exception(failure) if failure else future.set_result(None)
+        for (_, done), failure in zip(batch, errors, strict=True):
+            try:
+                done(failure)
+            except Exception:  # the others wait to hear of theirs
+                logger.exception("who waited for a commit failed on hearing of it")
         self._flush_what_is_due()
 
     def _let_in(self) -> None:
@@ -114,6 +129,11 @@ class GroupCommitWriter(Generic[Item]):
         for thread in self.threads:
             await self.loop.run_in_executor(thread, connections.close_all)
             thread.shutdown()
+
+
+def _settle(future: "asyncio.Future[None]", failure: Exception | None) -> None:
+    if not future.done():
+        future.set_exception(failure) if failure else future.set_result(None)
 
 
 _writer: GroupCommitWriter[Metering] | None = None

@@ -1,16 +1,20 @@
 """Meter values over the wire: what becomes of them in the rows and on the phone, and whose clock counts."""
 
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from chargers.events import utcnow
+from chargers.models import Charger
+from gateway.ocpp.rpc import Rpc
 from sessions.models import ChargingSession, MeterReading
 from tests import wire
 from tests.charge import at, begin, scene
 from tests.conftest import Site
 from tests.factories import make_charger, unique
+from tests.server_here import server_here
 
 TOLERANCE = timedelta(seconds=10)
 
@@ -102,6 +106,46 @@ async def test_values_told_again_are_stored_once(site: Site) -> None:
         for _ in range(3):
             await s.point.call("MeterValues", payload)
         assert MeterReading.objects.filter(session_id=charge.session_id).count() == 1
+
+
+async def test_what_a_charger_says_all_day_takes_the_short_way_and_is_heard_the_same(
+    committed: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is usual needs no task; what is not, goes the way of everything else."""
+    taken: list[bool] = []
+    take = Rpc.take
+
+    def watched(rpc: Rpc, text: str) -> bool:
+        taken.append(take(rpc, text))
+        return taken[-1]
+
+    monkeypatch.setattr(Rpc, "take", watched)
+    async with server_here() as url, scene(SimpleNamespace(app_url=url, charger_url=url)) as s:
+        assert not any(taken)  # it booted, and told the state of its connectors
+        charge = await begin(s, meter=1000)
+        taken.clear()
+        for energy in ("2000", "2001", "2002"):
+            await s.point.call("MeterValues", values(charge.transaction_id, register(energy)))
+        assert taken == [False, True, True]  # the first is held against the schema, and its session is read
+        assert is_now(datetime.fromisoformat((await s.point.call("Heartbeat"))["currentTime"]))
+        taken.clear()
+        await s.point.call("MeterValues", values(charge.transaction_id, register(3000, mood="good")))
+        zoneless = at().removesuffix("Z")
+        await s.point.call("MeterValues", values(charge.transaction_id, register("3001"), timestamp=zoneless))
+        await s.point.call("MeterValues", values(-1, register("3002")))
+        assert taken == [False, False, False]
+        await s.point.stop(transaction=charge.transaction_id, meter=4000, at=at())
+        await s.point.call("MeterValues", values(charge.transaction_id, register("3900")))
+    readings = MeterReading.objects.filter(session_id=charge.session_id).order_by("pk")
+    assert [each.energy_wh for each in readings] == [2000, 2001, 2002, 3000, 3001, 3002, 3900]
+
+
+async def test_one_is_not_heard_quickly_before_it_is_accepted(committed: None) -> None:
+    """E19"""
+    async with server_here() as url:
+        charger = make_charger(registration=Charger.Registration.PENDING)
+        async with wire.charger(url, charger.identity) as point:
+            assert (await point.request("Heartbeat", {}))[:1] == [4]
 
 
 async def test_values_of_the_next_session_do_not_go_to_the_last(site: Site) -> None:

@@ -35,7 +35,7 @@ def test_words_of_a_stranger_make_no_rows() -> None:
 
 
 def test_with_threads_nothing_is_lost() -> None:
-    timed = Timed(frozenset({"start"}), threads=True)
+    timed = Timed(frozenset({"start"}))
 
     def add_many() -> None:
         for _ in range(5000):

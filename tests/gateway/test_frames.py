@@ -220,3 +220,42 @@ async def test_what_arrives_outlives_a_reader_that_is_cancelled() -> None:
         await reader
     assert await arrived.get() == "kept"
     assert arrived.empty()
+
+
+async def test_a_listener_takes_what_it_will_and_never_overtakes() -> None:
+    talk = await Conversation(QuickFrames).say(FIRST)
+    offered: list[str] = []
+
+    def listen(text: str) -> bool:
+        offered.append(text)
+        return text.startswith("mine")
+
+    talk.protocol.listener = listen  # type: ignore[attr-defined]
+    for text in (b"mine 1", b"not 2", b"mine 3", b"x" * 70, b"mine " + b"y" * 66_000):
+        talk.protocol.data_received(frame(text))
+    assert offered == ["mine 1", "not 2"]  # behind one that waits, all do
+    await quiet()
+    talk.protocol.data_received(frame(b"mine 4"))
+    talk.protocol.data_received(frame(b"mine 5", fin=False))
+    talk.protocol.data_received(frame(b"", Opcode.CONT))
+    await quiet()
+    assert offered == ["mine 1", "not 2", "mine 4"]  # what comes in pieces goes uvicorn's way
+    heard = [message["text"][:6] for message in talk.heard]
+    assert heard == ["first", "not 2", "mine 3", "xxxxxx", "mine y", "mine 5"]
+    await talk.end()
+
+
+async def test_what_can_be_sent_at_once_is_and_nothing_of_what_cannot() -> None:
+    talk = await Conversation(QuickFrames).say(FIRST)
+    protocol = talk.protocol
+    assert isinstance(protocol, QuickFrames)
+    before = len(talk.line.written)
+    assert protocol.takes_more() and protocol.send_now("now")
+    assert talk.line.written[before:] == b"\x81\x03now"
+    assert not protocol.send_now("z" * 65_536)
+    protocol.pause_writing()
+    assert not protocol.takes_more() and not protocol.send_now("later")
+    protocol.resume_writing()
+    await talk.end()
+    assert not protocol.takes_more() and not protocol.send_now("too late")
+    assert talk.line.written[before:] == b"\x81\x03now"

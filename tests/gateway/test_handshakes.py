@@ -56,7 +56,7 @@ async def answered(kind: type[HttpToolsProtocol], head: bytes) -> tuple[list[byt
         await quiet()
     lines = written.split(b"\r\n")
     scope = scopes[0] if scopes else {}
-    assert (scope.pop("state", {}).pop("pings", None) is not None) == bool(scopes)
+    assert (scope.pop("state", {}).pop("line", None) is not None) == bool(scopes)
     line.protocol.connection_lost(None)
     await quiet()
     words = [each.lower() for each in lines if not each.lower().startswith(b"date:")]

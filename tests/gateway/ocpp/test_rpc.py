@@ -590,3 +590,117 @@ async def test_a_fault_of_ours_on_a_lenient_line_is_not_called_the_chargers(
     ((kind, _, code, *_),) = await line.receive([2, "7", "StatusNotification", {"vendorId": "fine"}])
     assert (kind, code) == (4, "InternalError")
     assert "the database is away" in caplog.text
+
+
+# --- without a task ---
+
+
+class Recorded(Recorder):
+    def __init__(self) -> None:
+        self.exchanges: list[tuple[Any, ...]] = []
+
+    def exchange(self, *exchange: Any) -> None:
+        self.exchanges.append(exchange)
+
+
+class QuickLine(Line):
+    """Heartbeats and stops are handled at once: answered by `answer`, or when `done` is called."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.answer: Any = {"quick": True}
+        self.taken: list[tuple[str, str]] = []
+        self.done: list[Any] = []
+        self.sent_now: list[Any] = []
+        self.recorder = self.rpc.recorder = Recorded()
+        self.rpc._send_now = lambda text: self.sent_now.append(json.loads(text))
+        self.rpc.at_once = self._at_once
+
+    def _at_once(self, action: str, payload: str, done: Any) -> bool:
+        if action not in ("Heartbeat", "StopTransaction") or "strange" in payload:
+            return False
+        if "broken" in payload:
+            raise ValueError(payload)
+        self.taken.append((action, payload))
+        self.done.append(done)
+        if self.answer is not None:
+            done(self.answer)
+        return True
+
+
+@pytest.fixture
+def quick() -> QuickLine:
+    return QuickLine()
+
+
+async def test_what_is_taken_is_answered_recorded_and_remembered(quick: QuickLine) -> None:
+    frame = '[2,"7","Heartbeat",{}]'
+    assert quick.rpc.take(frame)
+    assert quick.sent_now == [[3, "7", {"quick": True}]]
+    assert quick.recorder.exchanges[0][:6] == ("in", "7", "Heartbeat", frame, '[3,"7",{"quick":true}]', "ok")
+    assert not quick.rpc.take(frame)  # told twice (E14)
+    assert await quick.receive(frame) == [[3, "7", {"quick": True}]]
+    assert (quick.recorder.exchanges[1][5], len(quick.taken), quick.heard) == ("repeat", 1, [])
+
+
+@pytest.mark.parametrize(
+    "frame",
+    [
+        '[2,"7","Heartbeat",{"strange":1}]',
+        '[2,"7","Heartbeat",{"broken":1}]',
+        '[2,"7","Heartbeat",{}] ',
+        '[2,"7","Heart\\u0062eat",{}]',
+        '[2,"7","BootNotification",{}]',
+        '[2,7,"Heartbeat",{}]',
+        '[2,"' + "7" * 37 + '","Heartbeat",{}]',
+        '[2,"7","Heartbeat"]',
+        '[3,"7",{}]',
+        '[2,"7"',
+        "",
+        "nonsense",
+    ],
+)
+async def test_what_is_unusual_is_not_taken(quick: QuickLine, frame: str) -> None:
+    assert not quick.rpc.take(frame)
+    assert not quick.rpc.is_busy
+    assert (quick.sent_now, quick.taken, quick.recorder.exchanges) == ([], [], [])
+
+
+async def test_a_tolerant_action_is_held_against_the_schema_before_it_is_taken(quick: QuickLine) -> None:
+    frames = [f'[2,"{number}","StopTransaction",{{"meterStop":"5"}}]' for number in range(2)]
+    assert not quick.rpc.take(frames[0])
+    await quick.receive(frames[0])
+    assert quick.rpc.take(frames[1])
+    assert quick.taken == [("StopTransaction", '{"meterStop":"5"}')]
+
+
+async def test_frames_behind_one_that_was_taken_wait_for_its_answer(quick: QuickLine) -> None:
+    quick.answer = None
+    assert quick.rpc.take('[2,"1","Heartbeat",{}]')
+    assert not quick.rpc.take('[2,"2","Heartbeat",{}]')
+    behind = [asyncio.create_task(quick.receive(f'[2,"{n}","StatusNotification",{{}}]')) for n in (2, 3)]
+    await asyncio.sleep(0.01)
+    behind[0].cancel()  # its connection ends; the other is another's
+    await asyncio.sleep(0.01)
+    assert (quick.sent, quick.sent_now) == ([], [])
+    quick.done[0](None)
+    assert quick.sent_now == [[3, "1", {}]]
+    await behind[1]
+    assert quick.sent[0][1] == "3"
+    await quick.rpc.until_idle()
+    quick.answer = {}
+    assert quick.rpc.take('[2,"4","Heartbeat",{}]')
+
+
+async def test_what_fails_after_it_was_taken_is_answered_and_told_again_is_heard(
+    quick: QuickLine, caplog: pytest.LogCaptureFixture
+) -> None:
+    quick.answer = RuntimeError("the disk is full")
+    frame = '[2,"1","Heartbeat",{}]'
+    assert quick.rpc.take(frame)
+    assert quick.sent_now[0][:3] == [4, "1", "InternalError"]
+    assert "the disk is full" in caplog.text and "disk" not in json.dumps(quick.sent_now)
+    assert quick.recorder.exchanges[0][5] == "InternalError"
+    quick.answer = {}
+    assert quick.rpc.take(frame)
+    assert quick.sent_now[1] == [3, "1", {}]

@@ -1,6 +1,8 @@
 """The charger's handshake, without a wire: identities, and a database that is away."""
 
 import asyncio
+import itertools
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -10,6 +12,7 @@ from chargers.models import Charger
 from chargers.quirks import NONE, Quirks
 from chargers.security import Admission, Arrival
 from gateway.ocpp import handshake, socket
+from gateway.ocpp.rpc import Done, Rpc
 
 
 @pytest.mark.parametrize(
@@ -111,6 +114,10 @@ async def test_a_socket_that_lost_its_charger_hears_nothing_more() -> None:
     heard: list[str] = []
 
     class Deaf:
+        def take(self, text: str) -> bool:
+            heard.append(text)
+            return True
+
         async def receive(self, text: str) -> None:
             heard.append(text)
 
@@ -119,9 +126,128 @@ async def test_a_socket_that_lost_its_charger_hears_nothing_more() -> None:
 
     old = socket.ChargerSocket()
     old.rpc = Deaf()  # type: ignore[assignment]
+    old._line = Line()  # type: ignore[assignment]
+    old.base_send, old.scope = _nowhere, {}
+    old.is_open, old.is_handling = True, False
     socket._present.add(old)
     await old.receive("before", None)
+    assert old._take("before, too")
     await old.socket_superseded({})
+    assert not old._take("after")
     await old.receive("after", None)
     await old.receive(None, b"after")
-    assert heard == ["before", "closed"]
+    assert heard == ["before", "before, too", "closed"]
+
+
+class Line:
+    """What a socket sees of its line."""
+
+    def __init__(self) -> None:
+        self.is_writable = True
+        self.sent: list[str] = []
+
+    def takes_more(self) -> bool:
+        return self.is_writable
+
+    def send_now(self, text: str) -> bool:
+        if self.is_writable:
+            self.sent.append(text)
+        return self.is_writable
+
+
+async def _nowhere(message: dict[str, Any]) -> None: ...
+
+
+@pytest.fixture
+def present() -> Iterator[socket.ChargerSocket]:
+    """A socket with a line, that takes heartbeats at once."""
+
+    def at_once(action: str, payload: str, done: Done) -> bool:
+        done({"currentTime": "now"})
+        return True
+
+    here = socket.ChargerSocket()
+    here._line = Line()  # type: ignore[assignment]
+    here.base_send, here.scope = _nowhere, {}
+    here.rpc = Rpc(version="ocpp1.6", send=here.send_text, send_now=here._send_now)
+    here.rpc.at_once = at_once
+    here.is_open, here.is_handling = True, False
+    socket._present.add(here)
+    yield here
+    socket._present.discard(here)
+
+
+def test_a_frame_is_taken_where_nothing_is_in_its_way(
+    present: socket.ChargerSocket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    line: Any = present._line
+    numbers = itertools.count()
+
+    def is_taken() -> bool:
+        return present._take(f'[2,"{next(numbers)}","Heartbeat",{{}}]')
+
+    assert is_taken() and line.sent == ['[3,"0",{"currentTime":"now"}]']
+    present.is_handling = True  # another frame of the charger's
+    assert not is_taken()
+    present.is_handling = False
+    line.is_writable = False  # it does not read our answers: then it is not read either
+    assert not is_taken()
+    line.is_writable = True
+    monkeypatch.setattr(socket, "standstills", lambda: present.standstills + 1)  # whose it is has to be asked
+    assert not is_taken()
+    monkeypatch.undo()
+    present.is_open = False
+    assert not is_taken()
+    assert len(line.sent) == 1
+
+
+async def test_an_answer_that_cannot_be_sent_at_once_is_sent_when_it_can(
+    present: socket.ChargerSocket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    line: Any = present._line
+    said: list[str] = []
+
+    async def say(message: dict[str, Any]) -> None:
+        said.append(message["text"])
+
+    def is_lost(text: str) -> bool:
+        raise RuntimeError("the line is closed")
+
+    present.base_send = say
+    line.is_writable = False
+    present._send_now("later")
+    await asyncio.gather(*present.tasks)
+    assert (line.sent, said) == ([], ["later"])
+    monkeypatch.setattr(line, "send_now", is_lost)
+    present._send_now("never")
+    assert not present.is_open
+    present._send_now("never")
+    assert not present.tasks and said == ["later"]
+
+
+async def test_a_socket_that_ends_waits_for_what_is_being_stored(
+    present: socket.ChargerSocket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the charger said last it said while it was here."""
+    happened: list[str] = []
+
+    async def release(*args: Any, **kwargs: Any) -> None:
+        happened.append("released")
+
+    waiting: list[Done] = []
+
+    def at_once(action: str, payload: str, done: Done) -> bool:
+        waiting.append(done)
+        return True
+
+    monkeypatch.setattr(present, "_release", release)
+    present.rpc.at_once = at_once
+    assert present._take('[2,"1","MeterValues",{}]') and present.is_at_work()
+    present.is_open = False
+    ending = asyncio.create_task(present.disconnect(1006))
+    await asyncio.sleep(0.01)
+    happened.append("stored")
+    waiting[0](None)
+    await ending
+    assert happened == ["stored", "released"] and not present.is_at_work()
+    assert present._line.sent == []  # type: ignore[union-attr]

@@ -162,3 +162,35 @@ async def test_more_than_there_is_room_for_waits_outside(
     await writer.stop()
     assert sorted(item for batch in store.batches for item in batch) == [n for n in range(50) if n != 30]
     assert max(map(len, store.batches)) <= 10
+
+
+async def test_without_a_task_one_is_called_back_when_it_is_stored(
+    writer: GroupCommitWriter[Any], store: Store
+) -> None:
+    told: list[Exception | None] = []
+
+    def fail(failure: Exception | None) -> None:
+        raise RuntimeError("on hearing of it")
+
+    assert writer.put(1, fail) and writer.put(2, told.append)
+    await asyncio.sleep(0.02)
+    assert not told
+    store.gate.set()
+    await writer.add(3)
+    assert told == [None]  # whatever those before it made of theirs
+    store.fails = lambda items: ValueError("bad") if 4 in items else None
+    assert writer.put(4, told.append)
+    await writer.add(5)
+    assert [type(each) for each in told] == [type(None), ValueError]
+
+
+async def test_without_a_task_one_does_not_wait_for_a_place(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gateway.ocpp.writer.MAX_WAITING", 3)
+    writer = GroupCommitWriter(store.write)
+    told: list[Exception | None] = []
+    assert [writer.put(number, told.append) for number in range(5)] == [True, True, True, False, False]
+    store.gate.set()
+    await writer.stop()
+    assert told == [None] * 3
