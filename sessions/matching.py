@@ -1,4 +1,5 @@
-"""Which session a start or a stop means. What fits none is kept as one of its own, and what is a guess says so."""
+"""Which session a start, a stop or meter values mean. A stop that fits none is kept as one of its own, and what is a
+guess says so."""
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
@@ -228,3 +229,28 @@ def requested_start(charger: Charger, id_tag: str) -> ChargingSession | None:
     session = starts.first()
     is_over = session is not None and session.status == ChargingSession.Status.FAILED
     return None if is_over and IdTag.objects.filter(value=id_tag).exists() else session
+
+
+def earliest_at(session: ChargingSession) -> datetime | None:
+    """What was measured before this time is not the session's; None where nobody knows. Flagged `clock`, its start has
+    the time of its receipt."""
+    if session.started_at is None or "clock" in session.flags:
+        return None
+    return session.started_at - ABOUT_THEN
+
+
+def session_before(session: ChargingSession, measured_at: datetime) -> ChargingSession | None:
+    """The session that ran on its connector at that time, where this one had clearly not begun yet."""
+    earliest = earliest_at(session)
+    if earliest is None or measured_at >= earliest:
+        return None
+    at_connector = with_relations(ChargingSession.objects.filter(connector=session.connector_id))
+    before = at_connector.filter(started_at__lte=measured_at).order_by("-started_at").first()
+    return before if before is not None and _may_have_run(before, measured_at) else None
+
+
+def _may_have_run(session: ChargingSession, at: datetime) -> bool:
+    """Of one whose stop was not told, the end is the last that was heard of it."""
+    if session.stopped_at is None or session.stop_told_at is None:
+        return True
+    return at <= session.stopped_at + ABOUT_THEN

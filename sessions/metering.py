@@ -1,5 +1,6 @@
 """Meter values of running sessions: the hot path. Rows are only added; what a session shows live comes from them."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from functools import partial
 from typing import NamedTuple
@@ -8,7 +9,7 @@ from django.db import transaction
 
 from chargers import bus
 from chargers.events import message_of, user_group
-from sessions import accounts, ledger, meter_store, oddities, pricing, queries
+from sessions import accounts, ledger, matching, meter_store, oddities, pricing, queries
 from sessions.events import MeterValue, MeterValueUpdate
 from sessions.models import ChargingSession
 from sessions.pricing import Price
@@ -32,6 +33,7 @@ class Metered:
     __slots__ = (
         "charger_id",
         "connector_number",
+        "earliest_at",
         "first_soc",
         "first_soc_at",
         "good_at",
@@ -55,12 +57,13 @@ class Metered:
         self.connector_number = connector_number
         self.session_id = session.pk if session else None
         self.is_running = session is not None and session.status in ChargingSession.RUNNING
+        self.transaction_id = session.transaction_id if session else None
+        self.earliest_at = matching.earliest_at(session) if session else None
         if session is None:
             return
         station = session.charger.station
         self.identity = session.charger.identity
         self.station = (station.pk, station.name, station.address or None) if station else (None, None, None)
-        self.transaction_id = session.transaction_id
         self.user_id = session.user_id
         self.meter_start_wh = session.meter_start_wh
         self.started_at = session.started_at
@@ -75,6 +78,16 @@ class Metered:
     @property
     def has_ended(self) -> bool:
         return self.session_id is not None and not self.is_running
+
+    def is_for(self, transaction_id: int | None, readings: Sequence[Reading]) -> bool:
+        """Whether it answers for one more message of a number that it was found for. Under a number that is not its own
+        only while it is open, and not for values from before it began: those are looked for anew."""
+        if transaction_id == self.transaction_id:  # nearly always
+            return True
+        if self.has_ended:
+            return False
+        earliest_at = self.earliest_at
+        return earliest_at is None or any(each.measured_at >= earliest_at for each in readings)
 
     def is_same(self, other: "Metered") -> bool:
         """Whether both are the same session at the same connector."""
@@ -120,11 +133,16 @@ class Metering(NamedTuple):
 
 
 def metered(
-    *, charger_id: int, connector_number: int, transaction_id: int | None, frame: str = ""
+    *,
+    charger_id: int,
+    connector_number: int,
+    transaction_id: int | None,
+    readings: Sequence[Reading] = (),
+    frame: str = "",
 ) -> Metered:
-    """Where meter values belong: by transaction, else by what runs on the connector.
+    """Where meter values belong: by transaction, else by what runs on the connector, or ran when they were measured.
 
-    A transaction id we never gave (−1, 0, unknown) is treated as the open session's, which is flagged (E25);
+    A transaction id we never gave (−1, 0, unknown) is treated as that session's, which is flagged (E25);
     values of an ended one stay with it (E30); those of connector 0, the main meter's, belong to none (E37).
     """
     if connector_number == 0:
@@ -134,11 +152,17 @@ def metered(
         if session := sessions.filter(transaction_id=transaction_id).first():
             return Metered(charger_id, connector_number, session)
     session = sessions.filter(connector__number=connector_number, status__in=ChargingSession.RUNNING).first()
+    which = "open"
+    if session is not None and readings:
+        measured_at = max(each.measured_at for each in readings)
+        if before := matching.session_before(session, measured_at):
+            session, which = before, "that ran then"
     if session is not None and transaction_id is not None:
         with transaction.atomic():
             ledger.locked_charger(charger_id)
             session.refresh_from_db(fields=["flags", "review"])
-            told = f"Meter values of transaction {transaction_id} were taken for those of the one open on its connector"
+            whose = f"those of the one {which} on its connector"
+            told = f"Meter values of transaction {transaction_id} were taken for {whose}"
             if oddities.note(session, "reconciled", told, frame):
                 session.save(update_fields=["flags", "review", "updated_at"])
     return Metered(charger_id, connector_number, session)

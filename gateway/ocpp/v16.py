@@ -102,7 +102,7 @@ class V16:
         if metered is None or metered.has_ended or self.hear.quirks.counts_per_session:
             return False
         readings = self.hear.usual_readings(payload.meterValue, received_at=utcnow())
-        if not readings:
+        if not readings or not metered.is_for(payload.transactionId, readings):
             return False
         return self._writer.put(Metering(metered, readings), done)
 
@@ -176,12 +176,13 @@ class V16:
         if readings:
             where = _integer(connector) or 0, _transaction_id(transaction)
             metered = self._metered.get(where)
-            if is_first := metered is None:
+            if is_first := metered is None or not metered.is_for(where[1], readings):
                 metered = await in_db(
                     metering.metered,
                     charger_id=self.charger_id,
                     connector_number=max(0, min(where[0], 32_767)),
                     transaction_id=where[1],
+                    readings=readings,
                     frame=self.rpc.frame,
                 )
                 # Told with its number and without: one session has one last good register.

@@ -162,6 +162,23 @@ async def test_values_of_the_next_session_do_not_go_to_the_last(site: Site) -> N
         assert MeterReading.objects.filter(session_id=first.session_id).count() == 1
 
 
+async def test_nameless_values_told_after_the_next_start_are_of_the_session_before(site: Site) -> None:
+    """E25, E30: by when they were measured; what the socket remembers of the connector stays the open one's."""
+    async with wire.charger(site.charger_url, make_charger().identity) as point:
+        first = await point.start(id_tag=unique("CARD"), at=at(-280), meter=1000)
+        await point.stop(transaction=first, meter=2000, at=at(-200))
+        second = await point.start(id_tag=unique("CARD"), at=at(-100), meter=2000)
+        for seconds, wh in ((-90, 2100), (-250, 1500), (-80, 2200), (-240, 1600), (-70, 2300)):
+            await point.meter(transaction=-1, at=at(seconds), energy=wh)
+        before, now = (ChargingSession.objects.get(transaction_id=number) for number in (first, second))
+        registers = [
+            list(each.readings.order_by("pk").values_list("energy_wh", flat=True)) for each in (before, now)
+        ]
+        assert registers == [[1500, 1600], [2100, 2200, 2300]]
+        assert not MeterReading.objects.filter(session__in=(before, now), is_suspect=True).exists()
+        assert (before.flags, now.flags, before.energy_wh) == (["reconciled"], ["reconciled"], 1000)
+
+
 async def test_a_register_without_samples_of_energy_leaves_the_energy_unknown(site: Site) -> None:
     async with scene(site) as s:
         charge = await begin(s)

@@ -11,7 +11,7 @@ from chargers.events import user_group, utcnow
 from sessions import queries
 from sessions.events import MeterValue
 from sessions.metering import Metered, Metering, metered, record_readings, tick
-from sessions.models import MeterReading
+from sessions.models import ChargingSession, MeterReading
 from sessions.readings import Reading
 from tests.factories import make_charger, make_session, make_user
 
@@ -55,6 +55,99 @@ def test_values_of_a_transaction_we_never_named_go_to_the_open_one_and_are_flagg
     found = metered(charger_id=session.charger_id, connector_number=1, transaction_id=transaction_id)
     session.refresh_from_db()
     assert (found.session_id, session.flags) == (session.pk, ["reconciled"])
+
+
+def stopped_and_next(**first: Any) -> tuple[ChargingSession, ChargingSession]:
+    """One that ran from five minutes ago until three ago, and the one that began at its connector a minute ago."""
+    now = utcnow()
+    began, ended = now - timedelta(minutes=5), now - timedelta(minutes=3)
+    told = {"stopped_at": ended, "stop_told_at": ended, "stop_reported": "then", "meter_stop_wh": 2000}
+    charger = make_charger()
+    values = {"status": "completed", "started_at": began, "energy_wh": 1000, **told, **first}
+    ended_one = make_session(charger=charger, **values)
+    return ended_one, make_session(
+        charger=charger, started_at=now - timedelta(minutes=1), meter_start_wh=2000
+    )
+
+
+def found_for(session: ChargingSession, minutes_ago: float, transaction_id: int | None = -1) -> int | None:
+    """The session that values measured then are taken for."""
+    value = reading(energy_wh=1500, at=utcnow() - timedelta(minutes=minutes_ago))
+    return metered(
+        charger_id=session.charger_id,
+        connector_number=1,
+        transaction_id=transaction_id,
+        readings=[value],
+        frame="[2]",
+    ).session_id
+
+
+@pytest.mark.parametrize("transaction_id", [None, -1, 0, 987654321])
+def test_nameless_values_from_before_the_open_session_are_of_the_one_that_ran_then(
+    transaction_id: int | None,
+) -> None:
+    """E25: told out of order"""
+    ended, running = stopped_and_next()
+    assert found_for(running, 4, transaction_id) == ended.pk
+    for session in (ended, running):
+        session.refresh_from_db()
+    is_named = transaction_id is not None
+    assert (ended.flags, ended.review) == ((["reconciled"], "waiting") if is_named else ([], ""))
+    assert (running.flags, running.review) == ([], "")
+    assert [oddity.frame for oddity in ended.oddities.all()] == (["[2]"] if is_named else [])
+
+
+def test_the_newest_of_the_values_says_when_they_were_measured() -> None:
+    _, running = stopped_and_next()
+    now = utcnow()
+    values = [reading(at=now), reading(at=now - timedelta(minutes=4))]
+    found = metered(charger_id=running.charger_id, connector_number=1, transaction_id=-1, readings=values)
+    assert found.session_id == running.pk
+
+
+@pytest.mark.parametrize("minutes_ago", [0, 0.9, 1.1, 2, 6])
+def test_nameless_values_of_when_nothing_else_ran_are_of_the_open_one(minutes_ago: float) -> None:
+    """E25: its own time, about its start, between the two, before both"""
+    ended, running = stopped_and_next()
+    assert found_for(running, minutes_ago) == running.pk
+    ended.refresh_from_db()
+    assert ended.flags == []
+
+
+def test_a_session_whose_stop_was_not_told_may_have_run_until_the_next_one() -> None:
+    """E29, E30: its end is the last that was heard of it"""
+    ended, running = stopped_and_next(stop_told_at=None, stop_reported="", meter_stop_wh=None)
+    assert found_for(running, 2) == ended.pk
+
+
+def test_another_connectors_session_is_not_the_one_that_ran_then() -> None:
+    charger = make_charger()
+    other = charger.connectors.get(number=2)
+    make_session(charger=charger, connector=other, started_at=utcnow() - timedelta(minutes=5))
+    running = make_session(charger=charger, started_at=utcnow() - timedelta(minutes=1))
+    assert found_for(running, 4) == running.pk
+
+
+@pytest.mark.parametrize("begun", [{"flags": ["clock"]}, {"started_at": None}])
+def test_a_start_without_a_time_says_nothing_of_what_was_measured_before(begun: dict[str, Any]) -> None:
+    """E41"""
+    _, running = stopped_and_next()
+    ChargingSession.objects.filter(pk=running.pk).update(**begun)
+    assert found_for(running, 4) == running.pk
+
+
+def test_what_is_remembered_of_a_number_is_not_for_values_from_before() -> None:
+    ended, running = stopped_and_next()
+    now, before = [reading()], [reading(at=utcnow() - timedelta(minutes=4))]
+    open_one = metered(charger_id=running.charger_id, connector_number=1, transaction_id=-1, readings=now)
+    past = metered(charger_id=running.charger_id, connector_number=1, transaction_id=-1, readings=before)
+    nowhere = metered(charger_id=running.charger_id, connector_number=2, transaction_id=-1, readings=now)
+    assert past.session_id == ended.pk
+    assert open_one.is_for(-1, now) and open_one.is_for(None, [*now, *before])
+    assert not open_one.is_for(-1, before) and not open_one.is_for(None, before)
+    assert open_one.is_for(running.transaction_id, before)
+    assert past.is_for(ended.transaction_id, now) and not past.is_for(-1, before)
+    assert all(nowhere.is_for(number, now) for number in (None, -1))
 
 
 def test_the_main_meters_values_belong_to_no_session() -> None:
