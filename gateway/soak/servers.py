@@ -154,17 +154,20 @@ class Servers:
         self._folder.cleanup()
 
     def complaints(self) -> list[str]:
-        """Lines of errors in their logs, each with the last of its traceback."""
+        """The errors in their logs, as `complaints_in` tells them."""
         for log in self._logs:
             log.flush()
         texts = [Path(log.name).read_text(errors="replace") for log in self._logs]
-        return [_complaint(found) for text in texts for found in _ERROR.finditer(text)]
+        return [complaint for text in texts for complaint in complaints_in(text)]
 
 
 # A line of the log begins with the time; a traceback's do not.
 _ERROR = re.compile(r"^(.* ERROR .*)\n((?:(?!\d{4}-).*\n)*)", re.MULTILINE)
+# After its frames, which are indented, a traceback names its exception; what follows at column 0 is the exception's
+# further lines, or somebody else's.
+_RAISED = re.compile(r"^Traceback \(most recent call last\):\n(?: .*\n)*(\S.*)", re.MULTILINE)
 
 
-def _complaint(found: re.Match[str]) -> str:
-    rest = found[2].split("\n")[:-1]
-    return f"{found[1]} … {rest[-1]}" if rest else found[1]
+def complaints_in(text: str) -> list[str]:
+    """The errors in a log, each with the exception it came to, if there is one: of a chain the last."""
+    return [" … ".join([found[1], *_RAISED.findall(found[2])[-1:]]) for found in _ERROR.finditer(text)]

@@ -20,6 +20,7 @@ from gateway.ocpp.simulated_books import Entry
 from gateway.soak import fleet
 from gateway.soak.comparison import Truth, differences
 from gateway.soak.drivers import Claim
+from gateway.soak.servers import complaints_in
 from sessions import ledger
 from sessions.models import ChargingSession, MeterReading
 from tests.factories import make_charger, make_id_tag, make_tariff, make_user
@@ -116,6 +117,49 @@ def test_soak_refuses_a_database_with_other_data() -> None:
     done = soak({}, "--chargers", "1", "--minutes", "0.01")
     assert done.returncode != 0
     assert "other data" in done.stderr
+
+
+# --- what its report says of the servers' logs ---
+
+LOG = """2026-03-04 19:14:12,001 WARNING gateway.layers: the bus is slow
+2026-03-04 19:14:12,345 ERROR gateway.background: background work failed
+Traceback (most recent call last):
+  File "/app/django/db/backends/utils.py", line 105, in _execute
+    return self.cursor.execute(sql, params)
+           ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+psycopg.errors.DeadlockDetected: deadlock detected
+DETAIL:  Process 1 waits for ShareLock on transaction 7; blocked by process 2.
+Process 2 waits for ShareLock on transaction 8; blocked by process 1.
+CONTEXT:  while updating tuple (0,23) in relation "chargers_charger"
+
+The above exception was the direct cause of the following exception:
+
+Traceback (most recent call last):
+  File "/app/gateway/background.py", line 78, in _every
+    await work()
+django.db.utils.OperationalError: deadlock detected
+DETAIL:  Process 1 waits for ShareLock on transaction 7; blocked by process 2.
+CONTEXT:  while updating tuple (0,23) in relation "chargers_charger"
+
+evcharge listens on http://127.0.0.1:40001/
+2026-03-04 19:14:13,000 ERROR gateway.consumer: no handler for layer message x
+evcharge listens on http://127.0.0.1:40002/
+2026-03-04 19:14:14,000 ERROR gateway.consumer: a socket's task failed
+Traceback (most recent call last):
+  File "/app/gateway/db.py", line 52, in in_db
+    raise
+TimeoutError
+"""
+
+
+def test_an_error_in_a_servers_log_is_told_with_the_exception_it_came_to() -> None:
+    """Not with what PostgreSQL or the next line adds; of one that was caused by another, the last."""
+    assert complaints_in(LOG) == [
+        "2026-03-04 19:14:12,345 ERROR gateway.background: background work failed"
+        " … django.db.utils.OperationalError: deadlock detected",
+        "2026-03-04 19:14:13,000 ERROR gateway.consumer: no handler for layer message x",
+        "2026-03-04 19:14:14,000 ERROR gateway.consumer: a socket's task failed … TimeoutError",
+    ]
 
 
 # --- what the comparison sees ---
