@@ -6,7 +6,7 @@ exactly one process send it, and nothing unsent is kept for a charger that comes
 
 import uuid
 from collections.abc import Callable, Iterable
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 from django.conf import settings
@@ -244,13 +244,13 @@ def without_answer(command: Command) -> tuple[str, str]:
     return (Status.UNKNOWN if command.action == REMOTE_START else Status.TIMED_OUT), "charger_timeout"
 
 
-def expire_commands(*, now: datetime | None = None) -> list[Command]:
-    """End what no process will answer any more; returns what was ended."""
-    limit = (now or utcnow()) - timedelta(seconds=settings.COMMAND_TIMEOUT_S + SWEEP_GRACE_S)
+def overdue_commands() -> list[Command]:
+    """What no process will answer any more."""
+    limit = utcnow() - timedelta(seconds=settings.COMMAND_TIMEOUT_S + SWEEP_GRACE_S)
     overdue = Command.objects.filter(finished_at=None).filter(
         Q(status=Status.QUEUED, created_at__lt=limit) | Q(status=Status.SENT, sent_at__lt=limit)
     )
-    return _end_all(list(overdue))
+    return list(overdue)
 
 
 def abandon_command(command_id: uuid.UUID | str, *, error: str = "charger_timeout") -> Command | None:
@@ -274,14 +274,5 @@ def end_commands_of(charger_id: int, statuses: Iterable[str] = OPEN) -> list[Com
     for command in open_ones:
         status, _ = without_answer(command)
         if finished := finish_command(command.pk, status=status, error="charger_offline"):
-            ended.append(finished)
-    return ended
-
-
-def _end_all(commands: list[Command]) -> list[Command]:
-    ended = []
-    for command in commands:
-        status, error = without_answer(command)
-        if finished := finish_command(command.pk, status=status, error=error):
             ended.append(finished)
     return ended

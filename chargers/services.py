@@ -139,16 +139,19 @@ def connect(*, charger_id: int, channel_name: str, ocpp_version: str) -> Ownersh
 
 
 @transaction.atomic
-def disconnect(*, charger_id: int, channel_name: str) -> list[Command]:
-    """Release the charger if it is still this socket's; returns the commands that ended with it.
+def disconnect(
+    *, charger_id: int, channel_name: str, not_seen_since: datetime | None = None
+) -> list[Command]:
+    """Release the charger if it is still this socket's, and was not seen since then; returns the commands that ended
+    with it.
 
     The late close of an older socket finds another owner and changes nothing (E1).
     """
     now = utcnow()
-    released = Charger.objects.filter(pk=charger_id, channel_name=channel_name).update(
-        channel_name="", disconnected_at=now, last_seen_at=now
-    )
-    if not released:
+    held = Charger.objects.filter(pk=charger_id, channel_name=channel_name)
+    if not_seen_since is not None:
+        held = held.filter(last_seen_at__lt=not_seen_since)
+    if not held.update(channel_name="", disconnected_at=now, last_seen_at=now):
         return []
     charger = Charger.objects.select_related("station").get(pk=charger_id)
     _announce_status(charger, previous_status=charger.status or None, status=OFFLINE, at=now)
@@ -161,11 +164,19 @@ def confirm_presence(sockets: Mapping[str, int]) -> list[str]:
     names = list(sockets)
     owners: set[str] = set()
     for start in range(0, len(names), 500):
-        some = names[start : start + 500]
-        owned = Charger.objects.filter(pk__in=[sockets[name] for name in some], channel_name__in=some)
-        owned.update(last_seen_at=utcnow())
-        owners.update(owned.values_list("channel_name", flat=True))
+        owners |= _seen(names[start : start + 500], sockets)
     return [name for name in names if name not in owners]
+
+
+@transaction.atomic
+def _seen(names: list[str], sockets: Mapping[str, int]) -> set[str]:
+    """Those of these channels that own their charger. Locked in one order: of two who write many rows in orders of
+    their own, each would wait for the other."""
+    owned = Charger.objects.filter(pk__in=[sockets[name] for name in names], channel_name__in=names)
+    owned = owned.select_for_update(of=("self",), no_key=True).order_by("pk")
+    owners = dict(owned.values_list("channel_name", "pk"))
+    Charger.objects.filter(pk__in=owners.values()).update(last_seen_at=utcnow())
+    return set(owners)
 
 
 @transaction.atomic
@@ -181,13 +192,19 @@ def reclaim(*, charger_id: int, channel_name: str, epoch: int) -> bool:
     return True
 
 
-def release_stale() -> list[Command]:
-    """Free the chargers of a process that died without a word."""
+class Silent(NamedTuple):
+    """A charger whose process has died without a word, as it seems: `disconnect`'s arguments."""
+
+    charger_id: int
+    channel_name: str
+    not_seen_since: datetime
+
+
+def silent_ones() -> list[Silent]:
+    """Those of which nothing was heard for three rounds of `confirm_presence`."""
     limit = utcnow() - timedelta(seconds=3 * settings.PRESENCE_INTERVAL_S)
-    ended: list[Command] = []
-    for charger in Charger.objects.filter(last_seen_at__lt=limit).exclude(channel_name=""):
-        ended += disconnect(charger_id=charger.pk, channel_name=charger.channel_name)
-    return ended
+    found = Charger.objects.filter(last_seen_at__lt=limit).exclude(channel_name="").order_by("pk")
+    return [Silent(pk, name, limit) for pk, name in found.values_list("pk", "channel_name")]
 
 
 @transaction.atomic

@@ -292,11 +292,18 @@ def charger_connected(*, charger_id: int, channel_name: str, ocpp_version: str) 
     return ownership
 
 
-def charger_disconnected(*, charger_id: int, channel_name: str) -> None:
-    """A charger's socket closed: release it if it was still the owner, and end what it was asked."""
-    with transaction.atomic():
-        for command in charger_services.disconnect(charger_id=charger_id, channel_name=channel_name):
-            settle(command)
+@transaction.atomic
+def charger_disconnected(
+    *, charger_id: int, channel_name: str, not_seen_since: datetime | None = None
+) -> int:
+    """A charger's socket closed, or was not seen since then: release it if it was still the owner, and end what it was
+    asked. How many commands."""
+    ended = charger_services.disconnect(
+        charger_id=charger_id, channel_name=channel_name, not_seen_since=not_seen_since
+    )
+    for command in ended:
+        settle(command)
+    return len(ended)
 
 
 @transaction.atomic

@@ -26,7 +26,7 @@ from sessions import (
     watching,
 )
 from sessions.models import ChargingSession
-from sessions.services import settle
+from sessions.services import charger_disconnected, finish_command
 
 logger = logging.getLogger(__name__)
 
@@ -37,16 +37,15 @@ _NOT_IN_TIME = Words("Charging did not begin in time; was the car plugged in?")
 
 
 def _end_commands() -> int:
-    """Those of chargers whose process died, and those that have waited too long."""
-    with transaction.atomic():
-        stale = charger_services.release_stale()
-        for command in stale:
-            settle(command)
-    with transaction.atomic():
-        expired = commands.expire_commands()
-        for command in expired:
-            settle(command)
-    return len(stale) + len(expired)
+    """Those of chargers whose process died, and those that have waited too long.
+
+    Each charger in a transaction of its own: nobody waits for all of them, and none for us while we wait for it.
+    """
+    count = sum(charger_disconnected(**silent._asdict()) for silent in charger_services.silent_ones())
+    for command in commands.overdue_commands():
+        status, error = commands.without_answer(command)
+        count += finish_command(command.pk, status=status, error=error) is not None
+    return count
 
 
 def _end_overdue_starts() -> int:

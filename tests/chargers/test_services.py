@@ -1,15 +1,18 @@
 """Chargers come, go and report."""
 
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.db import connection, transaction
 from pytest_django import DjangoCaptureOnCommitCallbacks, Settings
 
 from chargers import services
 from chargers.events import ALL_CHARGERS, charger_group, station_group, utcnow
 from chargers.models import Charger
 from tests.factories import make_charger, make_online_charger, unique
+from tests.races import begun_and_waiting
 
 pytestmark = pytest.mark.django_db
 
@@ -119,6 +122,33 @@ def test_presence_is_confirmed_in_one_go() -> None:
     assert services.confirm_presence({charger.channel_name: charger.pk, "elsewhere": charger.pk}) == [
         "elsewhere"
     ]
-    assert services.release_stale() == []
+    assert services.silent_ones() == []
     charger.refresh_from_db()
     assert charger.is_connected
+
+
+def test_a_charger_that_is_seen_at_the_last_moment_is_not_released() -> None:
+    charger = make_online_charger()
+    Charger.objects.filter(pk=charger.pk).update(last_seen_at=utcnow() - timedelta(hours=1))
+    (silent,) = services.silent_ones()
+    services.confirm_presence({charger.channel_name: charger.pk})
+    assert services.disconnect(**silent._asdict()) == []
+    charger.refresh_from_db()
+    assert charger.is_connected
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.skipif(connection.vendor != "postgresql", reason="SQLite has one writer")
+def test_who_confirms_presence_waits_for_a_charger_before_it_holds_a_later_one() -> None:
+    """In one order: the rows may lie in any."""
+    chargers = [make_online_charger() for _ in range(3)]
+    first, *later = chargers
+    first.save()  # its row is the last one now
+    with ThreadPoolExecutor(1) as other:
+        with transaction.atomic():
+            Charger.objects.select_for_update().get(pk=first.pk)
+            sockets = {each.channel_name: each.pk for each in chargers}
+            confirmed = begun_and_waiting(other, lambda: services.confirm_presence(sockets))
+            free = Charger.objects.select_for_update(skip_locked=True)
+            assert len(free.filter(pk__in=[each.pk for each in later])) == 2
+        assert confirmed.result(20) == []

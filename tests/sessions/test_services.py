@@ -1,11 +1,13 @@
 """What drivers ask for, and the end of what nobody answers."""
 
 import uuid
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
+from django.db import connection, transaction
 from pytest_django import Settings
 
 from chargers import commands
@@ -16,6 +18,7 @@ from sessions import services, sweeping
 from sessions.errors import ActiveSessionExists, NoActiveSession
 from sessions.models import ChargingSession
 from tests.factories import make_charger, make_online_charger, make_session, make_station, make_user
+from tests.races import begun_and_waiting
 
 pytestmark = pytest.mark.django_db
 
@@ -237,3 +240,20 @@ def test_the_sweep_frees_chargers_of_a_process_that_died(settings: Settings) -> 
     sweeping.sweep()
     charger.refresh_from_db()
     assert not charger.is_connected
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.skipif(connection.vendor != "postgresql", reason="SQLite has one writer")
+def test_the_sweep_holds_no_charger_while_it_waits_for_the_next() -> None:
+    """E17: who has that one may be waiting for the others."""
+    first, second = (make_online_charger() for _ in range(2))
+    Charger.objects.update(last_seen_at=utcnow() - timedelta(hours=1))
+    with ThreadPoolExecutor(1) as other:
+        with transaction.atomic():
+            Charger.objects.select_for_update().get(pk=second.pk)
+            swept = begun_and_waiting(other, sweeping.PARTS["commands"])
+            free = Charger.objects.select_for_update(skip_locked=True).filter(pk=first.pk).first()
+            assert free is not None and not free.is_connected
+        swept.result(20)
+    second.refresh_from_db()
+    assert not second.is_connected
