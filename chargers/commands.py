@@ -12,7 +12,8 @@ from typing import Any
 from django.conf import settings
 from django.contrib.auth.models import AbstractBaseUser, AnonymousUser, PermissionsMixin
 from django.db import transaction
-from django.db.models import Q
+from django.db.models import DateTimeField, Q, Value
+from django.db.models.functions import Coalesce, Greatest
 from django.dispatch import Signal
 
 from chargers import bus, passwords
@@ -179,9 +180,14 @@ def finish_command(
     command_id: uuid.UUID | str, *, status: str, answer: Any = None, error: str = ""
 ) -> Command | None:
     """Write the end of a command, once. None if it had ended for good, or so, already."""
+    now = Value(utcnow(), DateTimeField())
     unsettled = Command.objects.filter(pk=command_id, status__in=UNSETTLED).exclude(status=status)
     ended = unsettled.update(
-        status=status, answer=passwords.masked(answer), error=error[:255], finished_at=utcnow()
+        status=status,
+        answer=passwords.masked(answer),
+        error=error[:255],
+        # Another machine may have sent it, whose clock is ahead of ours.
+        finished_at=Greatest(now, Coalesce("sent_at", now)),
     )
     if not ended:
         return None

@@ -2,6 +2,7 @@
 
 import uuid
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ from pytest_django import DjangoCaptureOnCommitCallbacks
 
 from chargers import commands, passwords
 from chargers.errors import ChargerOffline, ChargerPending
+from chargers.events import utcnow
 from chargers.models import Command
 from tests.conftest import stack
 from tests.factories import make_charger, make_online_charger
@@ -66,6 +68,17 @@ def _someone_waits() -> bool:
     with connection.cursor() as cursor:
         cursor.execute("SELECT count(*) FROM pg_locks WHERE NOT granted")
         return cursor.fetchone()[0] > 0
+
+
+def test_a_command_ends_no_sooner_than_it_was_sent_whatever_the_clocks_say() -> None:
+    """E41: it was sent by a process whose clock is ahead of ours, or ours was set back since."""
+    charger = make_online_charger()
+    command = commands.send_command(charger=charger, action=commands.CLEAR_CACHE, params={})
+    ahead = utcnow() + timedelta(seconds=3)
+    Command.objects.filter(pk=command.pk).update(status="sent", sent_at=ahead)
+    ended = commands.finish_command(command.pk, status="accepted", answer={"status": "Accepted"})
+    assert ended is not None
+    assert (ended.status, ended.finished_at) == ("accepted", ahead)
 
 
 def test_what_nobody_waits_for_is_never_sent() -> None:
