@@ -30,7 +30,7 @@ class QuickFrames(QuickHandshake):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.queue: Arrived = Arrived(self.loop)  # type: ignore[assignment]  # what uvicorn needs of a queue
+        self.queue: Arrived = Arrived(self.loop)  # type: ignore[assignment]  # what uvicorn puts into a queue
         self.writable: Writable = Writable()  # type: ignore[assignment]  # likewise
         self.is_between_frames = False
 
@@ -79,6 +79,17 @@ class QuickFrames(QuickHandshake):
             self.read_paused = True
             self.transport.pause_reading()
         self.queue.put_nowait({"type": "websocket.receive", "text": text})
+
+    async def receive(self) -> Any:
+        """As uvicorn has it, in one coroutine."""
+        arrived = self.queue
+        while arrived.empty():
+            await arrived.next()
+        message = arrived.pop()
+        if self.read_paused and arrived.empty():
+            self.read_paused = False
+            self.transport.resume_reading()
+        return message
 
     async def send(self, message: Any) -> None:
         text = message.get("text")
@@ -167,11 +178,11 @@ class Arrived:
         if (waiter := self._waiter) is not None and not waiter.done():
             waiter.set_result(None)
 
-    async def get(self) -> Any:
-        while not self._messages:
-            self._waiter = self._loop.create_future()
-            try:
-                await self._waiter
-            finally:
-                self._waiter = None
+    def next(self) -> "asyncio.Future[None]":
+        """Done when there is a message, or the reader gave up."""
+        self._waiter = self._loop.create_future()
+        return self._waiter
+
+    def pop(self) -> Any:
+        """The oldest message; there must be one."""
         return self._messages.pop(0)

@@ -4,6 +4,7 @@ import asyncio
 import logging
 import os
 import ssl
+from collections.abc import Coroutine
 from typing import Any
 
 from cryptography import x509
@@ -67,12 +68,12 @@ def _changes() -> list[int]:
 class TlsSocket(PingedSocket):
     """A WebSocket whose scope has the ASGI TLS extension; uvicorn's own has none."""
 
-    async def run_asgi(self) -> None:
+    def run_asgi(self) -> Coroutine[Any, Any, None]:
         line = self.transport.get_extra_info("ssl_object")
         if line is not None:
             extensions: dict[str, Any] = {**(self.scope.get("extensions") or {}), "tls": _extension(line)}
             self.scope["extensions"] = extensions
-        await super().run_asgi()
+        return super().run_asgi()  # no coroutine of ours around it, for as long as the socket lives
 
 
 def _extension(line: ssl.SSLObject) -> dict[str, Any]:
