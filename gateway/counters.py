@@ -1,8 +1,8 @@
 """What happens in this process, counted in plain integers where it happens; gateway.metrics shows it to Prometheus.
 
 A counter of prometheus_client takes a lock, and a look-up for its labels: a microsecond, much of what a message costs
-here. These are added to on the event loop and read from other threads, so no lock is needed; `Timed` has one, as some
-count in several threads. No Django in here.
+here. These are added to on the event loop and read from other threads, so they need none; in a `Timed` some count from
+several threads, so it has a lock, without the look-up. No Django in here.
 """
 
 from bisect import bisect_left

@@ -93,7 +93,7 @@ class QuickFrames(QuickHandshake):
 
     async def send(self, message: Any) -> None:
         text = message.get("text")
-        if text is not None and message["type"] == "websocket.send" and self.send_now(text):
+        if text is not None and message["type"] == "websocket.send" and self.try_send(text):
             return
         await super().send(message)
         if message["type"] == "websocket.accept":
@@ -110,7 +110,7 @@ class QuickFrames(QuickHandshake):
             and self.writable.is_set()
         )
 
-    def send_now(self, text: str) -> bool:
+    def try_send(self, text: str) -> bool:
         """Hand a text to the line; False where it has to wait, or is too long for a short frame, and nothing is sent.
 
         Raises RuntimeError where the line was just lost.

@@ -10,6 +10,7 @@ import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from contextvars import copy_context
+from functools import partial
 from time import time
 from types import MappingProxyType
 from typing import Any, NamedTuple
@@ -33,7 +34,7 @@ Reader = Callable[[str], msgspec.Struct]
 
 _CALL_ID = re.compile(r'\s*\[\s*2\s*,\s*"([^"\\]{1,64})"')
 # A CALL up to its payload, where a reader may take over.
-_CALL_HEAD = re.compile(r'\[\s*2\s*,\s*"([^"\\]{1,36})"\s*,\s*"([A-Za-z]+)"\s*,')
+_CALL_HEAD = re.compile(r'\[_2_,_"([^"\\\x00-\x1f]{1,36})"_,_"([A-Za-z]+)"_,'.replace("_", r"[ \t\r\n]*"))
 # Firmware pads texts with NUL, which no text of a database can hold. Not part of an escaped backslash.
 _NUL = re.compile(r"((?<!\\)(?:\\\\)*)\\u0000")
 
@@ -108,8 +109,8 @@ class Rpc:
     send_now   sends without waiting; what `take` answers goes that way
 
     `at_once`, if it is set, handles what needs no task: (action, payload as JSON, done) → whether it took it. If so it
-    calls `done` once, now or later on this loop, with the answer's payload (None: an empty one) or what went wrong.
-    What it does not take it leaves as it was, and `receive` handles it.
+    calls `done` once, before it returns or later on this loop, with the answer's payload (None: an empty one) or what
+    went wrong. What it does not take it leaves as it was, and `receive` handles it.
 
     `frame` is the one that is being handled, as it came; `heard_at` is when. `is_lenient`: every handler sees its
     payload even where it breaks the schema, as far as it can read it.
@@ -136,7 +137,8 @@ class Rpc:
         self.is_lenient = False
         self.heard_at = time()
         self._send, self._send_now = send, send_now
-        self._context = copy_context()  # what the log knows of this connection
+        # Who calls it may be about another connection: the log knows of ours, and so does what the answer leads to.
+        self._done_here: Done = partial(copy_context().run, self._done)  # type: ignore[call-arg]  # of overloads
         self._taken: str | None = None  # the id of the CALL that `take` has under way
         self._idle: asyncio.Future[None] | None = None
         self._turn = asyncio.Lock()
@@ -164,7 +166,7 @@ class Rpc:
         """Handle a frame without a task, if it is a CALL with nothing unusual about it that can be handled so.
 
         False: nothing was done, it is for `receive`. So is, on each connection, the first CALL of a tolerant action,
-        which is held against the schema.
+        which is held against the schema. Not to be called while `receive` is at work.
         """
         if self._taken is not None or "\\" in text or (head := _CALL_HEAD.match(text)) is None:
             return False
@@ -176,10 +178,10 @@ class Rpc:
         self.heard_at = time()
         self.frame, self._action, self._taken = text, action, message_id
         try:
-            is_taken = self.at_once(action, text[head.end() : -1], self._done)
-        except Exception as error:  # nothing was done: on the long way it fails again, and is answered
-            logger.debug("%s is not handled at once: %r", action, error)
-            is_taken = False
+            is_taken = self.at_once(action, text[head.end() : -1], self._done_here)
+        except Exception:
+            logger.exception("handling %s at once failed", action)
+            is_taken = self._taken is None  # it was answered
         if not is_taken:
             self._taken = None
         return is_taken
@@ -188,7 +190,7 @@ class Rpc:
         message_id, self._taken = self._taken, None
         assert message_id is not None  # called once
         if isinstance(answer, Exception):
-            verdict, reply = self._context.run(self._failed, message_id, answer)
+            verdict, reply = self._failed(message_id, answer)
         else:
             verdict, reply = "ok", orjson.dumps([CALLRESULT, message_id, answer or {}]).decode()
             self._remember(message_id, hash(self.frame), reply)

@@ -131,7 +131,7 @@ class ChargerSocket(SocketConsumer):
             on_late=self._late_answer,
             recorder=self.recorder,
             readers=self.adapter.READERS,
-            send_now=self._send_now,
+            send_now=self._answer_now,
         )
         self._line = line_of(self.scope)
         self._adopt(known)
@@ -203,7 +203,7 @@ class ChargerSocket(SocketConsumer):
         return silence_s
 
     def is_at_work(self) -> bool:
-        is_answering = self in _present and self.rpc.is_busy
+        is_answering = self in _present and self.rpc.is_busy  # it has no `rpc` before
         return self.is_handling or is_answering or bool(self.tasks - {self._listening})
 
     async def _listen(self) -> None:
@@ -218,9 +218,11 @@ class ChargerSocket(SocketConsumer):
     async def disconnect(self, code: int) -> None:
         if self not in _present:
             return
-        await self.rpc.until_idle()  # what is being stored was said while the charger was here
-        _present.discard(self)
-        self.rpc.close()
+        try:
+            await self.rpc.until_idle()  # what is being stored was said while the charger was here
+        finally:
+            _present.discard(self)
+            self.rpc.close()
         await self._release()
 
     async def _release(self) -> None:
@@ -246,6 +248,8 @@ class ChargerSocket(SocketConsumer):
     # --- frames in ---
 
     async def receive(self, text: str | None, data: bytes | None) -> None:
+        if self in _present and self.rpc.is_busy:  # before it is asked whose the charger is, not after it
+            await self.rpc.until_idle()
         if self not in _present or (standstills() != self.standstills and not await self._is_ours()):
             return  # a newer socket owns the charger: what this one still says no longer counts
         if text is None:
@@ -264,12 +268,12 @@ class ChargerSocket(SocketConsumer):
             and self.rpc.take(text)
         )
 
-    def _send_now(self, text: str) -> None:
+    def _answer_now(self, text: str) -> None:
         if not self.is_open:
             return
         try:
             is_sent = (
-                standstills() == self.standstills and self._line is not None and self._line.send_now(text)
+                standstills() == self.standstills and self._line is not None and self._line.try_send(text)
             )
         except (OSError, RuntimeError) as error:
             self._is_gone(error)

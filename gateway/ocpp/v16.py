@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable
 from types import MethodType
 from typing import Any
 
+import msgspec
 from django.conf import settings
 from django.db import transaction
 
@@ -91,13 +92,17 @@ class V16:
         What is unusual about it is for the handler of its action.
         """
         if action == "MeterValues":
-            return self._meter_values_at_once(plain_values.read(payload), done)
-        if action != "Heartbeat" or payload.strip() != "{}" or not self.acceptance.is_accepted:
+            return self._meter_values_at_once(payload, done)
+        if action != "Heartbeat" or payload.strip(" \t\r\n") != "{}" or not self.acceptance.is_accepted:
             return False
         done(_the_time())
         return True
 
-    def _meter_values_at_once(self, payload: MeterValues, done: Done) -> bool:
+    def _meter_values_at_once(self, text: str, done: Done) -> bool:
+        try:
+            payload = plain_values.read(text)
+        except (msgspec.DecodeError, RecursionError):
+            return False
         metered = self._metered.get((payload.connectorId, payload.transactionId))
         if metered is None or metered.has_ended or self.hear.quirks.counts_per_session:
             return False

@@ -86,22 +86,18 @@ class GroupCommitWriter(Generic[Item]):
         self._let_in()
         self._flush_what_is_due()
         begun = self.loop.time()
-        errors: list[Exception | None]
+        errors: list[Exception | None] = [RuntimeError("this process ends")] * len(batch)
         try:
             errors = await self.loop.run_in_executor(thread, self._write, [item for item, _ in batch])
         except Exception as error:  # the thread has ended, with the process: nobody is to wait for it
             errors = [error] * len(batch)
-        finally:
+        finally:  # also where this task is cancelled
             self.idle.append(thread)
             self.flushing.discard(asyncio.current_task())
+            _tell(batch, errors)
+            self._flush_what_is_due()
         batches.add(len(batch))
         commit_durations.add(self.loop.time() - begun)
-        for (_, done), failure in zip(batch, errors, strict=True):
-            try:
-                done(failure)
-            except Exception:  # the others wait to hear of theirs
-                logger.exception("who waited for a commit failed on hearing of it")
-        self._flush_what_is_due()
 
     def _let_in(self) -> None:
         for _ in range(min(len(self.outside), MAX_WAITING - len(self.waiting))):
@@ -129,6 +125,14 @@ class GroupCommitWriter(Generic[Item]):
         for thread in self.threads:
             await self.loop.run_in_executor(thread, connections.close_all)
             thread.shutdown()
+
+
+def _tell(batch: list[tuple[Item, Done]], errors: list[Exception | None]) -> None:
+    for (_, done), failure in zip(batch, errors, strict=True):
+        try:
+            done(failure)
+        except Exception:  # the others wait to hear of theirs
+            logger.exception("who waited for a commit failed on hearing of it")
 
 
 def _settle(future: "asyncio.Future[None]", failure: Exception | None) -> None:

@@ -65,7 +65,7 @@ class Line:
     def takes_more(self) -> bool:
         return True
 
-    def send_now(self, text: str) -> bool:
+    def try_send(self, text: str) -> bool:
         self._keep(text)
         return True
 

@@ -256,12 +256,12 @@ async def test_what_can_be_sent_at_once_is_and_nothing_of_what_cannot() -> None:
     protocol = talk.protocol
     assert isinstance(protocol, QuickFrames)
     before = len(talk.line.written)
-    assert protocol.takes_more() and protocol.send_now("now")
+    assert protocol.takes_more() and protocol.try_send("now")
     assert talk.line.written[before:] == b"\x81\x03now"
-    assert not protocol.send_now("z" * 65_536)
+    assert not protocol.try_send("z" * 65_536)
     protocol.pause_writing()
-    assert not protocol.takes_more() and not protocol.send_now("later")
+    assert not protocol.takes_more() and not protocol.try_send("later")
     protocol.resume_writing()
     await talk.end()
-    assert not protocol.takes_more() and not protocol.send_now("too late")
+    assert not protocol.takes_more() and not protocol.try_send("too late")
     assert talk.line.written[before:] == b"\x81\x03now"

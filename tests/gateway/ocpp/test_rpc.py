@@ -4,6 +4,7 @@ import asyncio
 import json
 import uuid
 from collections.abc import Coroutine
+from contextvars import ContextVar
 from typing import Any
 
 import orjson
@@ -11,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from gateway.ocpp import rpc
 from gateway.ocpp.rpc import MAX_ID, REMEMBERED, CallError, CallTimeout, ConnectionLost, Recorder, Rpc
 
 
@@ -647,8 +649,10 @@ async def test_what_is_taken_is_answered_recorded_and_remembered(quick: QuickLin
     "frame",
     [
         '[2,"7","Heartbeat",{"strange":1}]',
-        '[2,"7","Heartbeat",{"broken":1}]',
         '[2,"7","Heartbeat",{}] ',
+        '[2,"7\x00","Heartbeat",{}]',
+        '[2,"7\n","Heartbeat",{}]',
+        '[2,\u00a0"7","Heartbeat",{}]',
         '[2,"7","Heart\\u0062eat",{}]',
         '[2,"7","BootNotification",{}]',
         '[2,7,"Heartbeat",{}]',
@@ -692,11 +696,37 @@ async def test_frames_behind_one_that_was_taken_wait_for_its_answer(quick: Quick
     assert quick.rpc.take('[2,"4","Heartbeat",{}]')
 
 
-async def test_what_fails_after_it_was_taken_is_answered_and_told_again_is_heard(
-    quick: QuickLine, caplog: pytest.LogCaptureFixture
+async def test_a_mistake_of_ours_leaves_the_frame_to_the_long_way(
+    quick: QuickLine, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    assert not quick.rpc.take('[2,"7","Heartbeat",{"broken":1}]')
+    assert "broken" in caplog.text and not quick.rpc.is_busy and quick.sent_now == []
+
+    def fail(*exchange: Any) -> None:
+        raise RuntimeError("no place for it")
+
+    monkeypatch.setattr(quick.recorder, "exchange", fail)
+    assert quick.rpc.take('[2,"8","Heartbeat",{}]')  # it was answered: nobody is to answer it again
+    assert quick.sent_now == [[3, "8", {"quick": True}]] and not quick.rpc.is_busy
+
+
+about: ContextVar[str] = ContextVar("about")
+
+
+async def test_what_fails_after_it_was_taken_is_answered_and_told_again_is_heard(
+    quick: QuickLine, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    frame, quick.answer = '[2,"1","Heartbeat",{}]', None
+    assert quick.rpc.take(frame)
+    ids: list[str] = []
+    monkeypatch.setattr(rpc.logger, "error", lambda *words, exc_info: ids.append(about.get("")))
+    about.set("another charger")  # who tells it is somebody else
+    quick.done[0](RuntimeError("out of place"))
+    assert ids == [""]
+    monkeypatch.undo()
+    quick.sent_now.clear()
+    quick.recorder.exchanges.clear()
     quick.answer = RuntimeError("the disk is full")
-    frame = '[2,"1","Heartbeat",{}]'
     assert quick.rpc.take(frame)
     assert quick.sent_now[0][:3] == [4, "1", "InternalError"]
     assert "the disk is full" in caplog.text and "disk" not in json.dumps(quick.sent_now)

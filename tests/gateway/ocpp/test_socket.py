@@ -3,6 +3,7 @@
 import asyncio
 import itertools
 from collections.abc import Iterator
+from contextlib import nullcontext
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from django.db import OperationalError
 from chargers.models import Charger
 from chargers.quirks import NONE, Quirks
 from chargers.security import Admission, Arrival
+from gateway import db
 from gateway.ocpp import handshake, socket
 from gateway.ocpp.rpc import Done, Rpc
 
@@ -114,6 +116,8 @@ async def test_a_socket_that_lost_its_charger_hears_nothing_more() -> None:
     heard: list[str] = []
 
     class Deaf:
+        is_busy = False
+
         def take(self, text: str) -> bool:
             heard.append(text)
             return True
@@ -149,7 +153,7 @@ class Line:
     def takes_more(self) -> bool:
         return self.is_writable
 
-    def send_now(self, text: str) -> bool:
+    def try_send(self, text: str) -> bool:
         if self.is_writable:
             self.sent.append(text)
         return self.is_writable
@@ -167,9 +171,9 @@ def present() -> Iterator[socket.ChargerSocket]:
         return True
 
     here = socket.ChargerSocket()
-    here._line = Line()  # type: ignore[assignment]
+    here.charger_id, here.epoch, here._line = 7, 1, Line()  # type: ignore[assignment]
     here.base_send, here.scope = _nowhere, {}
-    here.rpc = Rpc(version="ocpp1.6", send=here.send_text, send_now=here._send_now)
+    here.rpc = Rpc(version="ocpp1.6", send=here.send_text, send_now=here._answer_now)
     here.rpc.at_once = at_once
     here.is_open, here.is_handling = True, False
     socket._present.add(here)
@@ -215,13 +219,13 @@ async def test_an_answer_that_cannot_be_sent_at_once_is_sent_when_it_can(
 
     present.base_send = say
     line.is_writable = False
-    present._send_now("later")
+    present._answer_now("later")
     await asyncio.gather(*present.tasks)
     assert (line.sent, said) == ([], ["later"])
-    monkeypatch.setattr(line, "send_now", is_lost)
-    present._send_now("never")
+    monkeypatch.setattr(line, "try_send", is_lost)
+    present._answer_now("never")
     assert not present.is_open
-    present._send_now("never")
+    present._answer_now("never")
     assert not present.tasks and said == ["later"]
 
 
@@ -251,3 +255,65 @@ async def test_a_socket_that_ends_waits_for_what_is_being_stored(
     await ending
     assert happened == ["stored", "released"] and not present.is_at_work()
     assert present._line.sent == []  # type: ignore[union-attr]
+
+
+async def test_who_calls_back_is_about_another_charger_and_the_answer_is_not(
+    present: socket.ChargerSocket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """E2: after a standstill it is asked whose this charger is, within no other's guard"""
+    asked: list[Any] = []
+
+    async def asks(service: Any, **named: Any) -> bool:
+        asked.append((db.guard.get(), named["charger_id"]))
+        return True
+
+    waiting: list[Done] = []
+
+    def at_once(action: str, payload: str, done: Done) -> bool:
+        waiting.append(done)
+        return True
+
+    monkeypatch.setattr(socket, "in_db", asks)
+    present.rpc.at_once = at_once
+    assert present._take('[2,"1","MeterValues",{}]')
+    still_since = present.standstills
+    monkeypatch.setattr(socket, "standstills", lambda: still_since + 1)
+    db.guard.set(nullcontext)  # this task is another charger's
+    waiting[0](None)
+    assert present._line.sent == []  # type: ignore[union-attr]  # not before it is known
+    await asyncio.gather(*present.tasks)
+    assert asked == [(None, 7)]
+
+
+@pytest.mark.parametrize("happens", ["superseded", "standstill"])
+async def test_a_frame_behind_one_that_is_stored_is_fenced_when_its_turn_comes(
+    present: socket.ChargerSocket, monkeypatch: pytest.MonkeyPatch, happens: str
+) -> None:
+    """E2"""
+    heard: list[str] = []
+    waiting: list[Done] = []
+
+    def at_once(action: str, payload: str, done: Done) -> bool:
+        waiting.append(done)
+        return True
+
+    async def hear(text: str) -> None:
+        heard.append(text)
+
+    async def not_ours(*args: Any, **kwargs: Any) -> bool:
+        return False
+
+    present.rpc.at_once = at_once
+    assert present._take('[2,"1","MeterValues",{}]')
+    monkeypatch.setattr(present.rpc, "receive", hear)
+    behind = asyncio.create_task(present.receive('[2,"2","MeterValues",{}]', None))
+    await asyncio.sleep(0.01)
+    if happens == "superseded":
+        await present.socket_superseded({})
+    else:
+        still_since = present.standstills
+        monkeypatch.setattr(socket, "standstills", lambda: still_since + 1)
+        monkeypatch.setattr(socket, "in_db", not_ours)
+    waiting[0](None)
+    await behind
+    assert heard == []

@@ -194,3 +194,20 @@ async def test_without_a_task_one_does_not_wait_for_a_place(
     store.gate.set()
     await writer.stop()
     assert told == [None] * 3
+
+
+async def test_nobody_waits_for_a_batch_that_is_given_up(store: Store) -> None:
+    """The loop ends in the middle of it."""
+    writer = GroupCommitWriter(store.write)
+    told: list[Exception | None] = []
+    assert writer.put(1, told.append)
+    await asyncio.sleep(0.02)
+    assert writer.put(2, told.append)
+    for task in list(writer.flushing):
+        task.cancel()
+    await asyncio.sleep(0.02)
+    assert [type(each) for each in told] == [RuntimeError]
+    store.gate.set()
+    await writer.add(3)
+    assert told[1:] == [None]
+    await writer.stop()
