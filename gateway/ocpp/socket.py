@@ -69,9 +69,10 @@ class ChargerSocket(SocketConsumer):
 
     charger_id: int
     rpc: Rpc
-    epoch: int
+    epoch: int = 0  # until it has entered
     _listening: asyncio.Task[None] | None = None
     _line: PingedSocket | None = None
+    _early: tuple[dict[str, Any], ...] = ()
     role = "chargers"
     leaves_late = True  # an app's action may wait for its answer
 
@@ -141,6 +142,8 @@ class ChargerSocket(SocketConsumer):
             handshake.enter, admission, channel_name=self.channel_name, ocpp_version=version
         )
         self._guard()
+        for message in self._early:
+            await self.command_ready(message)
         if self.is_open:  # a still newer socket may have taken over meanwhile
             _present.add(self)
             counters.accepted[self.role] += 1
@@ -289,7 +292,10 @@ class ChargerSocket(SocketConsumer):
     # --- messages from the layer ---
 
     async def command_ready(self, message: dict[str, Any]) -> None:
-        self.keep(self._run(message["id"], message.get("traceparent", "")))
+        if self.epoch:
+            self.keep(self._run(message["id"], message.get("traceparent", "")))
+        else:  # the database knows that the charger is ours, and we do not yet
+            self._early += (message,)
 
     async def socket_superseded(self, message: dict[str, Any]) -> None:
         """The charger opened a newer socket. Its commands go there; this one is done."""

@@ -15,6 +15,7 @@ from chargers.security import Admission, Arrival
 from gateway import db
 from gateway.ocpp import handshake, socket
 from gateway.ocpp.rpc import Done, Rpc
+from tests.wire import eventually
 
 
 @pytest.mark.parametrize(
@@ -109,6 +110,39 @@ async def test_a_database_that_goes_away_behind_the_handshake_closes_the_socket(
     assert [message["type"] for message in dial.sent] == ["websocket.accept", "websocket.close"]
     assert dial.sent[1]["code"] == socket.TRY_AGAIN_LATER
     assert socket.present_charger_ids() == []
+
+
+async def test_a_command_that_is_there_before_the_handshake_is_over_is_run_after_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The database knows the new owner a moment before the owner does."""
+    runs: list[tuple[str, int]] = []
+    socket_here = socket.ChargerSocket()
+
+    async def admit(scope: Any) -> tuple[Admission, Quirks]:
+        return Admission(Charger(pk=1, identity="CP1"), Arrival("CP1", "127.0.0.1"), 0), NONE
+
+    async def enter(service: Any, *args: Any, **kwargs: Any) -> int:
+        if service is handshake.enter:
+            await socket_here.command_ready({"id": "first"})
+            await asyncio.sleep(0.01)
+        return 5
+
+    async def run(command_id: str, traceparent: str) -> None:
+        runs.append((command_id, socket_here.epoch))
+
+    monkeypatch.setattr(handshake, "admit", admit)
+    monkeypatch.setattr(socket, "in_db", enter)
+    monkeypatch.setattr(socket_here, "_run", run)
+    dial = Dial()
+    dial.events.put_nowait({"type": "websocket.connect"})
+    living = asyncio.create_task(socket_here(dial.scope, dial.events.get, dial.send))
+    await eventually(lambda: runs)
+    await socket_here.command_ready({"id": "second"})
+    await eventually(lambda: len(runs) == 2)
+    dial.events.put_nowait({"type": "websocket.disconnect", "code": 1000})
+    await living
+    assert runs == [("first", 5), ("second", 5)]
 
 
 async def test_a_socket_that_lost_its_charger_hears_nothing_more() -> None:
