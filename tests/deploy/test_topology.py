@@ -263,19 +263,23 @@ async def test_what_can_be_asked_from_outside(place: Place) -> None:
 
 
 class Phone:
-    """An app as apps are: it dials again when its socket ends, and takes over the state it is greeted with."""
+    """An app as apps are: it dials again when its socket ends, and says up to where it has heard."""
 
     def __init__(self, place: Place, user: User) -> None:
         self.place, self.token = place, token_of(user)
         self.heard: list[dict[str, Any]] = []
         self.closes: list[int] = []
+        self.seq: int | None = None
 
     async def live(self) -> None:
         while True:
             try:
-                async with wire.app(self.place.proxy.ws, self.token, ssl=self.place.tls()) as app:
+                resumed = "" if self.seq is None else f"&last_seq={self.seq}"
+                path = f"/?token={self.token}{resumed}"
+                async with wire.app(self.place.proxy.ws, None, path=path, ssl=self.place.tls()) as app:
                     while True:
                         self.heard.append(await app.receive(timeout_s=60))
+                        self.seq = self.heard[-1].get("seq", self.seq)
             except ConnectionClosed as end:
                 self.closes.append(end.rcvd.code if end.rcvd else 1006)
             except (InvalidStatus, OSError):
