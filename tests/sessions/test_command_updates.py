@@ -1,14 +1,14 @@
 """What a driver hears of a command: each state once, in order, whatever comes first."""
 
 import json
-import time
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
-from django.db import connection, connections, transaction
+from django.db import connection, transaction
 from pytest_django import Settings
 
 from chargers import commands
@@ -17,6 +17,7 @@ from chargers.models import Charger, Command, Connector
 from sessions import ledger, reservations, services, sweeping
 from sessions.models import ChargingSession, FeedEntry
 from tests.factories import make_online_charger, make_operator, make_session, make_user
+from tests.races import begun_and_waiting
 
 pytestmark = pytest.mark.django_db
 
@@ -251,34 +252,14 @@ def test_an_answer_waits_while_the_fact_is_being_written() -> None:
     with ThreadPoolExecutor(1) as other:
         with transaction.atomic():
             session = story.begins()
-            answer = _answered_meanwhile(other, story, "accepted")
+            answer = begun_and_waiting(other, partial(story.answered, "accepted"))
         answer.result(20)
         story.is_asked_to_stop()
         story.sent()
         with transaction.atomic():
             ends(story.charger, session)
-            answer = _answered_meanwhile(other, story, "rejected")
+            answer = begun_and_waiting(other, partial(story.answered, "rejected"))
         answer.result(20)
     assert states(story.user) == ["queued", "sent", "effective"] * 2
     session.refresh_from_db()
     assert session.status == "completed"
-
-
-def _answered_meanwhile(other: ThreadPoolExecutor, story: Story, status: str) -> Future[None]:
-    """Begun on another connection, and waiting for ours by now."""
-
-    def answer() -> None:
-        try:
-            story.answered(status)
-        finally:
-            connections.close_all()
-
-    answered = other.submit(answer)
-    deadline = time.monotonic() + 10
-    while time.monotonic() < deadline:
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT count(*) FROM pg_locks WHERE NOT granted")
-            if cursor.fetchone()[0]:
-                return answered
-        time.sleep(0.01)
-    raise AssertionError("the answer did not wait")

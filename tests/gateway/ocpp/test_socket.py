@@ -215,6 +215,18 @@ def present() -> Iterator[socket.ChargerSocket]:
     socket._present.discard(here)
 
 
+def stored_later(here: socket.ChargerSocket) -> list[Done]:
+    """What it says is taken, and waits for its commit: each of these tells it of one."""
+    waiting: list[Done] = []
+
+    def at_once(action: str, payload: str, done: Done) -> bool:
+        waiting.append(done)
+        return True
+
+    here.rpc.at_once = at_once
+    return waiting
+
+
 def test_a_frame_is_taken_where_nothing_is_in_its_way(
     present: socket.ChargerSocket, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -272,14 +284,8 @@ async def test_a_socket_that_ends_waits_for_what_is_being_stored(
     async def release(*args: Any, **kwargs: Any) -> None:
         happened.append("released")
 
-    waiting: list[Done] = []
-
-    def at_once(action: str, payload: str, done: Done) -> bool:
-        waiting.append(done)
-        return True
-
     monkeypatch.setattr(present, "_release", release)
-    present.rpc.at_once = at_once
+    waiting = stored_later(present)
     assert present._take('[2,"1","MeterValues",{}]') and present.is_at_work()
     present.is_open = False
     ending = asyncio.create_task(present.disconnect(1006))
@@ -301,14 +307,8 @@ async def test_who_calls_back_is_about_another_charger_and_the_answer_is_not(
         asked.append((db.guard.get(), named["charger_id"]))
         return True
 
-    waiting: list[Done] = []
-
-    def at_once(action: str, payload: str, done: Done) -> bool:
-        waiting.append(done)
-        return True
-
     monkeypatch.setattr(socket, "in_db", asks)
-    present.rpc.at_once = at_once
+    waiting = stored_later(present)
     assert present._take('[2,"1","MeterValues",{}]')
     still_since = present.standstills
     monkeypatch.setattr(socket, "standstills", lambda: still_since + 1)
@@ -325,11 +325,6 @@ async def test_a_frame_behind_one_that_is_stored_is_fenced_when_its_turn_comes(
 ) -> None:
     """E2"""
     heard: list[str] = []
-    waiting: list[Done] = []
-
-    def at_once(action: str, payload: str, done: Done) -> bool:
-        waiting.append(done)
-        return True
 
     async def hear(text: str) -> None:
         heard.append(text)
@@ -337,7 +332,7 @@ async def test_a_frame_behind_one_that_is_stored_is_fenced_when_its_turn_comes(
     async def not_ours(*args: Any, **kwargs: Any) -> bool:
         return False
 
-    present.rpc.at_once = at_once
+    waiting = stored_later(present)
     assert present._take('[2,"1","MeterValues",{}]')
     monkeypatch.setattr(present.rpc, "receive", hear)
     behind = asyncio.create_task(present.receive('[2,"2","MeterValues",{}]', None))
