@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import parse_qs
@@ -20,6 +21,7 @@ from gateway.consumer import AGAIN, TRY_AGAIN_LATER, SocketConsumer
 from gateway.db import in_db
 from gateway.errors import InvalidMessage, ValidationFailed, domain_error, failure
 from gateway.held_token import HeldToken, presented
+from gateway.pings import line_of
 from gateway.subscriptions import Subscriptions
 from sessions import feed
 from sessions.events import ActiveSessionUpdate
@@ -76,7 +78,7 @@ class AppSocket(SocketConsumer):
             return
         query = self.scope.get("query_string", b"").decode("latin-1")
         self._asked = parse_qs(query, keep_blank_values=True)
-        self.language = languages.of_scope(self.scope)
+        self.language = languages.of_handshake(self._asked, self.scope["headers"])
         self.language_of_close = languages.of_wish(self._asked)
         await self.accept()
         try:
@@ -140,21 +142,30 @@ class AppSocket(SocketConsumer):
         connected = protocol.Connected(
             userId=self.user.pk, seq=self.seq, resume=resume, reservations=situation.reservations
         )
-        await self.send_text(protocol.encode(connected))
-        await self._show(situation, resync=missed is None)
+        await self._send_together(protocol.encode(connected), *self._shown(situation, resync=missed is None))
         for _, message in missed or []:
             await self._forward(message)
         while self.held:
             await self._take(self.held.pop(0))
         self.held = None
 
-    async def _show(self, situation: Situation, *, resync: bool = False) -> None:
+    def _shown(self, situation: Situation, *, resync: bool) -> Iterator[str]:
         if resync:
-            word = protocol.Resync(seq=self.seq, reservations=situation.reservations)
-            await self.send_text(protocol.encode(word))
+            yield protocol.encode(protocol.Resync(seq=self.seq, reservations=situation.reservations))
         session = situation.session
         state = ActiveSessionUpdate(seq=self.seq, has_active_session=session is not None, data=session)
-        await self.send_text(protocol.encode(languages.translated(state, self.language)))
+        yield protocol.encode(languages.translated(state, self.language))
+
+    async def _send_together(self, *texts: str) -> None:
+        """In one piece, where the server can: in a storm of phones each packet counts."""
+        line = line_of(self.scope)
+        try:
+            if self.is_open and line is not None and line.try_send_all(texts):
+                return
+        except (OSError, RuntimeError) as error:
+            self._is_gone(error)
+        for text in texts:
+            await self.send_text(text)
 
     def _token(self) -> str | None:
         return self._query("token") or auth.bearer(self.scope["headers"])
@@ -314,7 +325,7 @@ class AppSocket(SocketConsumer):
             situation = (await in_db(situations_of, [self.user.pk]))[self.user.pk]
             self.seq = situation.seq
             await self._watch(situation.watched)
-            await self._show(situation, resync=True)
+            await self._send_together(*self._shown(situation, resync=True))
 
     async def feed_behind(self, message: dict[str, Any]) -> None:
         """There are messages the bus has not brought."""

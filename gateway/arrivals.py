@@ -18,7 +18,7 @@ from sessions import driver_reservations, feed, queries
 from sessions.events import ReservationState, SessionState
 
 MAX_BATCH = 200
-CROWD, GATHERING_S = 5, 0.01
+CROWD, GATHERING_S = 5, 0.03
 
 
 class Situation(NamedTuple):

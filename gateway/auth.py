@@ -9,14 +9,15 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 from django.conf import settings
-from django.contrib.auth import get_user_model
 from django.contrib.auth.backends import ModelBackend
 from django.contrib.auth.models import AbstractBaseUser, User
+from django.db.models import F
 from rest_framework_simplejwt.exceptions import ExpiredTokenError, TokenError
 from rest_framework_simplejwt.settings import api_settings
 from rest_framework_simplejwt.tokens import AccessToken, Token
 from rest_framework_simplejwt.utils import get_md5_hash_password
 
+from chargers.among import Among
 from chargers.words import Words
 from gateway import lockout, logins, proxies
 from gateway.models import LogIn
@@ -100,13 +101,13 @@ def user_for(claims: Claims) -> User:
 
 def users_for(claims: Collection[Claims]) -> dict[Claims, User]:
     """The tokens' users: those that exist, are active, have the password of then, and are logged in still."""
-    log_ins = LogIn.objects.filter(ended_at=None).select_related("user").only("user")
-    by_login = log_ins.in_bulk({claim.login_id for claim in claims if claim.login_id})
-    by_id = get_user_model().objects.in_bulk({claim.user_id for claim in claims if not claim.login_id})
+    log_ins = {claim.login_id for claim in claims if claim.login_id}
+    logged_in = User.objects.filter(Among("log_ins__pk", log_ins), log_ins__ended_at=None)
+    by_login = {user.login_id: user for user in logged_in.annotate(login_id=F("log_ins__pk"))}
+    by_id = User.objects.in_bulk({claim.user_id for claim in claims if not claim.login_id})
     found = {}
     for claim in claims:
-        login = by_login.get(claim.login_id) if claim.login_id else None
-        user = login.user if login else None if claim.login_id else by_id.get(claim.user_id)
+        user = by_login.get(claim.login_id) if claim.login_id else by_id.get(claim.user_id)
         if user and user.is_active and get_md5_hash_password(user.password) == claim.password_hash:
             found[claim] = user
     return found
@@ -117,7 +118,7 @@ def revoked_among(claims: list[Claims]) -> set[Claims]:
     log_ins = LogIn.objects.filter(
         pk__in={claim.login_id for claim in claims if claim.login_id}, ended_at=None, user__is_active=True
     )
-    users = get_user_model().objects.filter(
+    users = User.objects.filter(
         pk__in={claim.user_id for claim in claims if not claim.login_id}, is_active=True
     )
     passwords = dict[Any, str](log_ins.values_list("pk", "user__password"))

@@ -6,7 +6,7 @@ a frame that arrives in parts, and what follows it until a frame ends where the 
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from websockets.frames import apply_mask
@@ -117,15 +117,31 @@ class QuickFrames(QuickHandshake):
         """
         if not self.takes_more():
             return False
-        payload = text.encode()
-        length = len(payload)
-        if length < EXTENDED:
-            self.transport.write(bytes((WHOLE_TEXT, length)) + payload)
-        elif length <= MAX_SHORT:
-            self.transport.write(bytes((WHOLE_TEXT, EXTENDED, length >> 8, length & 0xFF)) + payload)
-        else:
+        frame = _frame_of(text)
+        if frame is not None:
+            self.transport.write(frame)
+        return frame is not None
+
+    def try_send_all(self, texts: Sequence[str]) -> bool:
+        """The same of several, in one piece: all or none."""
+        if not self.takes_more():
             return False
+        frames = [frame for text in texts if (frame := _frame_of(text)) is not None]
+        if len(frames) < len(texts):
+            return False
+        self.transport.write(b"".join(frames))
         return True
+
+
+def _frame_of(text: str) -> bytes | None:
+    """One whole text frame, unmasked; None for what is too long for a short one."""
+    payload = text.encode()
+    length = len(payload)
+    if length < EXTENDED:
+        return bytes((WHOLE_TEXT, length)) + payload
+    if length <= MAX_SHORT:
+        return bytes((WHOLE_TEXT, EXTENDED, length >> 8, length & 0xFF)) + payload
+    return None
 
 
 def _innermost(generator: Any) -> Any:

@@ -38,7 +38,7 @@ class Http(HttpToolsProtocol):
             config=self.config, server_state=self.server_state, app_state=self.app_state, _loop=self.loop
         )
         assert isinstance(socket, QuickHandshake)  # the configuration's
-        socket.connection_made(self.transport)
+        socket.take_over(self)
         socket.meet(self.url, self.headers, answer)
         self.transport.set_protocol(socket)
 
@@ -78,6 +78,12 @@ class QuickHandshake(WebSocketsSansIOProtocol):
     """uvicorn's WebSocket, which can also begin with a request that is read and checked."""
 
     answer: bytes | None = None
+
+    def take_over(self, http: Http) -> None:
+        """As `connection_made`, with the addresses as they were found: to ask again is a dozen system calls."""
+        self.connections.add(self)
+        self.transport, self.server, self.client = http.transport, http.server, http.client
+        self.scheme = "wss" if http.scheme == "https" else "ws"
 
     def meet(self, target: bytes, headers: list[tuple[bytes, bytes]], answer: bytes) -> None:
         """As `data_received` with the bytes of that request; what follows them is frames."""

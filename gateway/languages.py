@@ -6,7 +6,6 @@ it is forwarded; English costs nothing. The pages of operators are no business o
 
 from functools import lru_cache
 from typing import Any, TypeVar
-from urllib.parse import parse_qs
 
 import msgspec
 import orjson
@@ -27,10 +26,9 @@ def of_request(request: Request | HttpRequest) -> str:
     return _chosen(request.GET.get("lang", ""), request.headers.get("Accept-Language", ""))
 
 
-def of_scope(scope: dict[str, Any]) -> str:
-    """Of a socket's handshake."""
-    query = parse_qs(scope.get("query_string", b"").decode("latin-1"))
-    header = next((value for name, value in scope["headers"] if name == b"accept-language"), b"")
+def of_handshake(query: dict[str, list[str]], headers: list[tuple[bytes, bytes]]) -> str:
+    """Of a socket's."""
+    header = next((value for name, value in headers if name == b"accept-language"), b"")
     return _chosen(query.get("lang", [""])[0], header.decode("latin-1"))
 
 

@@ -110,9 +110,11 @@ class RedisLayer(BaseChannelLayer):
     def start(self) -> "Hub":
         """Connect, and stay connected for as long as this event loop lives."""
         loop = asyncio.get_running_loop()
-        hub = self._hubs.get(loop)
-        if hub is None:
-            hub = self.hub = self._hubs[loop] = Hub(self)
+        hub = self.hub
+        if hub is None or hub.loop is not loop:
+            hub = self._hubs.get(loop)
+            if hub is None:
+                hub = self.hub = self._hubs[loop] = Hub(self)
         return hub
 
     def reaches(self, channel: str) -> bool:
@@ -166,7 +168,7 @@ class RedisLayer(BaseChannelLayer):
             raise BusAway("the bus is away")
 
     async def receive(self, channel: str) -> Message:
-        return await self._hubs[asyncio.get_running_loop()].channels[channel].get()
+        return await self.start().channels[channel].get()
 
     async def forget(self, channel: str) -> None:
         """Its reader has left."""

@@ -7,6 +7,7 @@ client's certificate; all that follows reads the scope and knows of no proxy. Fr
 import base64
 import binascii
 from collections.abc import Awaitable, Callable
+from functools import lru_cache
 from ipaddress import ip_address
 from typing import Any
 from urllib.parse import unquote_to_bytes
@@ -69,6 +70,7 @@ def address_in(request: Any) -> str:
     return _plain(request.META.get("REMOTE_ADDR") or "")
 
 
+@lru_cache(maxsize=10_000)
 def _plain(host: str) -> str:
     try:
         ip = ip_address(host)

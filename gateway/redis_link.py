@@ -29,6 +29,7 @@ PATIENCE_S = 1  # for one echo
 CONNECT_S = 2
 SHORT_PAUSE_S, LONG_PAUSE_S = 0.05, 0.4  # between tries to connect
 NAMES_AT_ONCE = 1000  # in one SUBSCRIBE
+GATHERING_S = 0.003
 READ_SIZE = 64 * 1024
 
 # One command for all: of each command's answer more work is made than the message was.
@@ -60,7 +61,7 @@ class RedisLink:
         self._joining: set[bytes] = set()  # wishes not yet sent
         self._leaving: set[bytes] = set()
         self._changed = asyncio.Event()
-        self._confirmations: dict[bytes, asyncio.Future[None]] = {}
+        self._confirmations: dict[bytes, list[asyncio.Future[None]]] = {}  # who waits for Redis to have it
         self._echo = asyncio.Event()
         self._trouble = asyncio.Event()
         self._times_up = 0
@@ -89,8 +90,10 @@ class RedisLink:
                     self._changed.set()
         if not self.tried.is_set():
             await self.tried.wait()
-        if future := self._confirmations.get(name):
-            await asyncio.shield(future)  # others may wait for it, too
+        if (waiting := self._confirmations.get(name)) is not None:
+            future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            waiting.append(future)
+            await future
 
     def unsubscribe(self, name: bytes) -> None:
         self.wanted.discard(name)
@@ -102,13 +105,12 @@ class RedisLink:
             self._changed.set()
 
     def _expect_confirmation(self, name: bytes) -> None:
-        if name not in self._confirmations:
-            self._confirmations[name] = asyncio.get_running_loop().create_future()
+        self._confirmations.setdefault(name, [])
 
     def _confirm(self, name: bytes) -> None:
-        future = self._confirmations.pop(name, None)
-        if future is not None and not future.done():
-            future.set_result(None)
+        for future in self._confirmations.pop(name, ()):
+            if not future.done():
+                future.set_result(None)
 
     async def publish(self, *pairs: bytes) -> None:
         """Publish channel, data, channel, data … in order. Raises redis' errors; BusAway at once if it is known.
@@ -236,7 +238,7 @@ class RedisLink:
             self._confirm(channel)
 
     async def _follow_wishes(self) -> None:
-        """Subscribe and unsubscribe, many at a time: in a storm of sockets, all of one turn of the loop."""
+        """Subscribe and unsubscribe: the first at once, in a storm of sockets many at a time."""
         while True:
             await self._changed.wait()
             self._changed.clear()
@@ -245,6 +247,7 @@ class RedisLink:
             self._joining.clear()
             await self._send("UNSUBSCRIBE", leaving)
             await self._send("SUBSCRIBE", joining)
+            await asyncio.sleep(GATHERING_S)
 
     async def _send(self, command: str, names: list[bytes]) -> None:
         for start in range(0, len(names), NAMES_AT_ONCE):

@@ -9,6 +9,7 @@ from django.contrib.auth import get_user_model
 from django.contrib.auth.models import AbstractBaseUser
 from django.db import transaction
 
+from chargers.among import Among
 from chargers.errors import ConnectorBusy, NotFound
 from chargers.events import utcnow
 from chargers.models import Charger, Command, Connector
@@ -163,7 +164,7 @@ def cancel(*, user: AbstractBaseUser, reservation_id: int, command_id: uuid.UUID
 def open_states_of(*user_ids: int) -> dict[int, list[ReservationState]]:
     """Each user's open reservations, in one small query for all of them, and one more for those who have any."""
     found: dict[int, list[ReservationState]] = {user_id: [] for user_id in user_ids}
-    theirs = Reservation.objects.filter(user_id__in=user_ids, state__in=Reservation.OPEN).order_by()
+    theirs = Reservation.objects.filter(Among("user_id", user_ids), state__in=Reservation.OPEN).order_by()
     if not (keys := list(theirs.values_list("pk", flat=True))):
         return found
     for reservation in book.open_ones().filter(pk__in=keys).order_by("expires_at"):

@@ -14,6 +14,7 @@ from django.db import connection, transaction
 from django.db.models import Max
 
 from chargers import bus, words
+from chargers.among import Among
 from chargers.events import UserEvent, encoder, user_group, utcnow
 from sessions.models import FeedEntry, UserFeed
 
@@ -50,7 +51,7 @@ def _message(seq: int, body: str, hints: dict[str, Any]) -> dict[str, Any]:
 
 def newest(user_ids: Collection[int]) -> dict[int, int]:
     """The number of the newest message of each user who was ever told anything."""
-    return dict(UserFeed.objects.filter(pk__in=user_ids).values_list("pk", "seq"))
+    return dict(UserFeed.objects.filter(Among("pk", user_ids)).values_list("pk", "seq"))
 
 
 def newest_since(since: datetime) -> dict[int, int]:

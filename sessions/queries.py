@@ -7,6 +7,7 @@ import msgspec
 from django.db import connection
 from django.db.models import Count, QuerySet
 
+from chargers.among import Among
 from chargers.events import utcnow
 from chargers.words import Words
 from sessions import pricing
@@ -46,9 +47,15 @@ def open_sessions_of(*user_ids: int) -> QuerySet[ChargingSession]:
 
 
 def situations_of(user_ids: Collection[int]) -> dict[int, tuple[SessionState | None, list[int]]]:
-    """For each user, in as many queries as for one: the state of the newest open session, and the chargers of all."""
+    """For each user, in as many queries as for one: the state of the newest open session, and the chargers of all.
+
+    Most users have none, and are not worth the large query.
+    """
     sessions: dict[int, list[ChargingSession]] = {user_id: [] for user_id in user_ids}
-    for session in open_sessions_of(*user_ids).only(*_SHOWN):
+    theirs = ChargingSession.objects.filter(Among("user_id", user_ids), status__in=ChargingSession.OPEN)
+    keys = list(theirs.values_list("pk", flat=True).order_by())
+    open_ones = with_relations(ChargingSession.objects.filter(Among("pk", keys))).order_by("-pk")
+    for session in open_ones.only(*_SHOWN) if keys else ():
         assert session.user_id is not None  # it is one of those
         sessions[session.user_id].append(session)
     states = states_of([each[0] for each in sessions.values() if each])

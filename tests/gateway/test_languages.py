@@ -61,11 +61,8 @@ def test_everything_is_translated_and_compiled(language: str) -> None:
     ],
 )
 def test_the_language_is_asked_for_or_accepted(wish: str, header: str, language: str) -> None:
-    scope = {
-        "query_string": f"token=x&lang={wish}".encode(),
-        "headers": [(b"accept-language", header.encode())],
-    }
-    assert languages.of_scope(scope) == language
+    headers = [(b"accept-language", header.encode())]
+    assert languages.of_handshake({"token": ["x"], "lang": [wish]}, headers) == language
 
 
 @pytest.mark.parametrize("language", ["en", *catalogues.languages()])
