@@ -23,6 +23,12 @@ _NEWEST_OF_EACH = """
         SELECT * FROM charging_meterreading WHERE session_id = wanted.id ORDER BY measured_at DESC, id DESC LIMIT %s
     ) AS reading
 """
+_FIRST_SOC_OF_EACH = """
+    SELECT wanted.id, soc_percent, measured_at FROM unnest(%s::bigint[]) AS wanted(id) CROSS JOIN LATERAL (
+        SELECT soc_percent, measured_at FROM charging_meterreading
+        WHERE session_id = wanted.id AND soc_percent IS NOT NULL ORDER BY measured_at LIMIT 1
+    ) AS first
+"""
 
 
 # What `_state` shows. Half of a row's cost is its columns, and three rows are one session.
@@ -121,8 +127,19 @@ def last_good_register(session: ChargingSession) -> tuple[int | None, datetime |
 
 def first_soc(session: ChargingSession) -> tuple[float | None, datetime | None]:
     """The car's state of charge when it first told, and when."""
-    row = session.readings.filter(soc_percent__isnull=False).order_by("measured_at").first()
-    return (row.soc_percent, row.measured_at) if row else (None, None)
+    told = session.readings.filter(soc_percent__isnull=False).order_by("measured_at")
+    return told.values_list("soc_percent", "measured_at").first() or (None, None)
+
+
+def first_socs(sessions: Sequence[ChargingSession]) -> dict[int, tuple[float | None, datetime | None]]:
+    """The same for many, in one query where the database can."""
+    if len(sessions) < 2 or connection.vendor != "postgresql":
+        return {session.pk: first_soc(session) for session in sessions}
+    keys = [session.pk for session in sessions]
+    with connection.cursor() as cursor:
+        cursor.execute(_FIRST_SOC_OF_EACH, [keys])
+        found = {key: (soc, at) for key, soc, at in cursor.fetchall()}
+    return {key: found.get(key, (None, None)) for key in keys}
 
 
 def duration_s(session: ChargingSession, *, now: datetime | None = None) -> int:
@@ -140,10 +157,18 @@ def state_of(session: ChargingSession) -> SessionState:
 def states_of(sessions: Sequence[ChargingSession]) -> dict[int, SessionState]:
     """Many sessions as apps see them, by key."""
     newest = newest_readings([each for each in sessions if each.status in ChargingSession.RUNNING])
-    return {session.pk: _state(session, newest.get(session.pk)) for session in sessions}
+    with_soc = {key for key, reading in newest.items() if reading and reading.soc_percent is not None}
+    first = first_socs([session for session in sessions if session.pk in with_soc])
+    return {
+        session.pk: _state(session, newest.get(session.pk), *first.get(session.pk, (None, None)))
+        for session in sessions
+    }
 
 
-def _state(session: ChargingSession, reading: Reading | None) -> SessionState:
+def _state(
+    session: ChargingSession, reading: Reading | None, soc: float | None, soc_at: datetime | None
+) -> SessionState:
+    """`soc`: the car's state of charge when it first told, at `soc_at`."""
     station = session.charger.station
     seconds = duration_s(session)
     running = session.status in ChargingSession.RUNNING
@@ -155,9 +180,8 @@ def _state(session: ChargingSession, reading: Reading | None) -> SessionState:
         energy_wh = energy_delivered_wh(meter_start_wh=session.meter_start_wh, register_wh=register)
         cost = pricing.cost(price, energy_wh=energy_wh, duration_s=seconds)
         if reading and reading.soc_percent is not None:
-            soc, at = first_soc(session)
             remaining = seconds_to_full(
-                first_soc=soc, first_at=at, soc=reading.soc_percent, at=reading.measured_at
+                first_soc=soc, first_at=soc_at, soc=reading.soc_percent, at=reading.measured_at
             )
     return SessionState(
         session_id=session.pk,

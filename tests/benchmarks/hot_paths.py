@@ -12,12 +12,10 @@ import gc
 import json
 import os
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import Any
-
-import orjson
 
 from tests.benchmarks import messages
 
@@ -67,6 +65,11 @@ class Line:
 
     def try_send(self, text: str) -> bool:
         self._keep(text)
+        return True
+
+    def try_send_all(self, texts: Sequence[str]) -> bool:
+        for text in texts:
+            self._keep(text)
         return True
 
     async def hear(self, message: dict[str, Any]) -> None:
@@ -120,7 +123,9 @@ def _charge() -> Any:
 
 
 def _encode(rows: list[dict[str, Any]]) -> None:
-    orjson.dumps(rows)
+    from sessions import meter_store
+
+    meter_store.parameters(rows, "postgresql")
 
 
 def _without_database_and_clock() -> None:

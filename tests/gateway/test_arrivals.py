@@ -41,7 +41,11 @@ def test_many_states_are_read_at_once_and_each_is_as_if_read_alone() -> None:
     suspect = make_session(user=make_user(), **began)
     reads(suspect, 1500, 900_000_000)
     quiet, ended = make_session(user=make_user()), make_session(user=make_user(), status="completed")
-    sessions = [running, spread, suspect, quiet, ended]
+    filling = [make_session(user=make_user(), **began) for _ in range(2)]
+    for number, session in enumerate(filling):
+        reads(session, *[None] * 7, soc_percent=20.0)
+        reads(session, None, soc_percent=30.0 + number)
+    sessions = [running, spread, suspect, quiet, ended, *filling]
     with CaptureQueriesContext(connection) as together:
         states = queries.states_of(sessions)
     for session in sessions:
@@ -49,12 +53,13 @@ def test_many_states_are_read_at_once_and_each_is_as_if_read_alone() -> None:
         assert states[session.pk].energy_delivered == alone.energy_delivered
         assert states[session.pk].power == alone.power
         assert states[session.pk].charge_percentage == alone.charge_percentage
+        assert states[session.pk].time_remaining == alone.time_remaining
     assert states[running.pk].energy_delivered == 0.8
     assert states[spread.pk].energy_delivered == 1.0
     assert states[suspect.pk].energy_delivered == 0.5
-    if connection.vendor == "postgresql":
-        newest = [query for query in together if "LATERAL" in query["sql"]]
-        assert len(newest) == 1
+    assert None not in {states[session.pk].time_remaining for session in filling}
+    if connection.vendor == "postgresql":  # the newest readings, and where states of charge began
+        assert len(together) == 2
 
 
 async def test_who_comes_at_once_is_looked_up_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
