@@ -29,6 +29,7 @@ from gateway.errors import (
     domain_error,
 )
 from gateway.outcomes import command_failure, end_of, end_of_first_tap, new_command_id
+from gateway.together import together
 from sessions import history, queries, receipts, services
 from sessions.events import SessionState
 from sessions.models import ChargingSession
@@ -241,11 +242,7 @@ def _station_state(station: Station) -> protocol.StationState:
 async def get_active_session(
     user: AbstractBaseUser, request: protocol.GetActiveSession
 ) -> protocol.ActiveSession:
-    return await in_db(_active_session, user.pk)
-
-
-def _active_session(user_id: int) -> protocol.ActiveSession:
-    state, _ = queries.situations_of([user_id])[user_id]
+    state, _ = await together(queries.situations_of, user.pk)
     return protocol.ActiveSession(session=state)
 
 

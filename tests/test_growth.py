@@ -151,7 +151,6 @@ def driver_charges() -> None:
     reading = Reading(measured_at=now, received_at=now, energy_wh=100, sampled_values=b"[]")
     metering.record_readings([Metering(belongs, [reading])])
     arrivals.situations_of([user.pk])
-    actions._active_session(user.pk)
     actions._charger_status(charger.identity)
     actions._list_chargers(protocol.ListChargers(limit=50))
     services.request_stop(user=user, identity=charger.identity)

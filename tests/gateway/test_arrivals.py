@@ -4,12 +4,13 @@ import asyncio
 from datetime import timedelta
 from typing import Any
 
+import msgspec
 import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from chargers.events import utcnow
-from gateway import arrivals, auth
+from gateway import actions, arrivals, auth
 from gateway.arrivals import Arrival, arrival_of
 from gateway.auth import Claims, Refused
 from sessions import metering, queries
@@ -86,6 +87,25 @@ async def test_who_comes_at_once_is_looked_up_at_once(monkeypatch: pytest.Monkey
         state, watched = arrival[1].session, arrival[1].watched
         assert (state.session_id if state else None) == (session.pk if user is users[1] else None)
         assert watched == ([f"charger.{session.charger_id}"] if user is users[1] else [])
+
+
+async def test_what_many_ask_at_once_is_asked_of_the_database_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The active session; who asks alone does not wait for others."""
+    asked: list[list[int]] = []
+    look_up = queries.situations_of
+
+    def counted(user_ids: list[int]) -> Any:
+        asked.append(user_ids)
+        return look_up(user_ids)
+
+    monkeypatch.setattr(queries, "situations_of", counted)
+    users = await asyncio.to_thread(lambda: [make_user() for _ in range(6)])
+    session = await asyncio.to_thread(lambda: make_session(user=users[1]))
+    answers: list[Any] = await asyncio.gather(
+        *(actions.perform(user, "get_active_session", msgspec.Raw(b"{}")) for user in users)
+    )
+    assert [each.session and each.session.session_id for each in answers] == [None, session.pk, *[None] * 4]
+    assert sum(map(len, asked)) == 6 and len(asked) <= 2
 
 
 async def test_a_database_that_fails_is_told_to_all_and_the_next_are_looked_up_again(
