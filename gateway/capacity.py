@@ -14,16 +14,16 @@ HEADROOM = 0.5  # how busy a core is to be at most, at the busiest time
 class Costs:
     """Measured: µs of processor time, KiB of memory. docs/capacity.md says how."""
 
-    process_kib: float = 101 * 1024
-    phone_kib: float = 17.9
-    charger_kib: float = 24.9
+    process_kib: float = 100 * 1024
+    phone_kib: float = 17.4
+    charger_kib: float = 26.5
     redis_kib_per_phone: float = 0.45
-    idle_us_per_socket_s: float = 10.2  # pings and their answers
-    action_us: float = 2479
-    push_us: float = 249
-    meter_values_us: float = 117
-    phone_connect_us: float = 1500
-    postgresql_us_per_meter_values: float = 63
+    idle_us_per_socket_s: float = 8.7  # pings and their answers
+    action_us: float = 6100
+    push_us: float = 126
+    meter_values_us: float = 104
+    phone_connect_us: float = 865
+    postgresql_us_per_meter_values: float = 61
     redis_us_per_push: float = 6
 
 

@@ -99,8 +99,8 @@ def newest_reading(session: ChargingSession) -> Reading | None:
 
 
 def newest_readings(sessions: Sequence[ChargingSession]) -> dict[int, Reading | None]:
-    """The same for many, in one query where the database can."""
-    if len(sessions) < 2 or connection.vendor != "postgresql":
+    """The same of any number, in one query where the database can; it is the cheaper one of a single session, too."""
+    if not sessions or connection.vendor != "postgresql":
         return {session.pk: newest_reading(session) for session in sessions}
     rows: dict[int, list[MeterReading]] = {session.pk: [] for session in sessions}
     for row in MeterReading.objects.raw(_NEWEST_OF_EACH, [list(rows), _RECENT]):
@@ -132,8 +132,8 @@ def first_soc(session: ChargingSession) -> tuple[float | None, datetime | None]:
 
 
 def first_socs(sessions: Sequence[ChargingSession]) -> dict[int, tuple[float | None, datetime | None]]:
-    """The same for many, in one query where the database can."""
-    if len(sessions) < 2 or connection.vendor != "postgresql":
+    """The same of any number, in one query where the database can; it is the cheaper one of a single session, too."""
+    if not sessions or connection.vendor != "postgresql":
         return {session.pk: first_soc(session) for session in sessions}
     keys = [session.pk for session in sessions]
     with connection.cursor() as cursor:
