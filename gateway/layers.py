@@ -186,6 +186,8 @@ class RedisLayer(BaseChannelLayer):
 
     async def flush(self) -> None:
         if hub := self._hubs.pop(asyncio.get_running_loop(), None):
+            if self.hub is hub:
+                self.hub = None
             await hub.stop()
 
 

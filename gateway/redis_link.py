@@ -238,7 +238,7 @@ class RedisLink:
             self._confirm(channel)
 
     async def _follow_wishes(self) -> None:
-        """Subscribe and unsubscribe: the first at once, in a storm of sockets many at a time."""
+        """Subscribe and unsubscribe: in calm at once, in a storm of sockets many at a time."""
         while True:
             await self._changed.wait()
             self._changed.clear()

@@ -1,13 +1,15 @@
 """Look-ups many at a time: what many ask in one moment the database is asked once.
 
 While some are being looked up the next gather, and where many ask a moment longer: a look-up of many costs little more
-than one of few. Who asks alone waits for his own only.
+than one of few. In calm everybody waits for his own only.
 """
 
 import asyncio
 from collections.abc import Callable, Hashable
 from contextvars import Context
 from typing import Any, Generic, TypeVar
+
+from django.db import InterfaceError, OperationalError
 
 from gateway.db import in_db
 
@@ -52,26 +54,30 @@ class _LookUp(Generic[Key, Value]):
         try:
             while self.waiting:
                 batch, self.waiting = self.waiting[:MAX_BATCH], self.waiting[MAX_BATCH:]
-                try:
-                    found: dict[Key, Value] | Exception = await in_db(self.look_up, [key for key, _ in batch])
-                except Exception as error:  # the database is away: for all of them
-                    found = error
+                found = await self._found([key for key, _ in batch])
                 for key, future in batch:
                     if not future.done():
-                        _settle(future, found, key)
+                        _settle(future, found.get(key, NothingFound(key)))
                 if len(batch) >= CROWD and len(self.waiting) < MAX_BATCH:
                     await asyncio.sleep(GATHERING_S)
         finally:
             self.looking = None
 
+    async def _found(self, keys: list[Key]) -> dict[Key, Value | Exception]:
+        """What went wrong with one is not the others'; but where the database is away, it is for all of them."""
+        try:
+            return dict(await in_db(self.look_up, keys))
+        except Exception as error:
+            if len(keys) == 1 or isinstance(error, OperationalError | InterfaceError):
+                return dict.fromkeys(keys, error)
+        return {key: found for each in keys for key, found in (await self._found([each])).items()}
 
-def _settle(future: asyncio.Future[Value], found: dict[Key, Value] | Exception, key: Key) -> None:
+
+def _settle(future: asyncio.Future[Value], found: Value | Exception) -> None:
     if isinstance(found, Exception):
         future.set_exception(found)
-    elif key in found:
-        future.set_result(found[key])
     else:
-        future.set_exception(NothingFound(key))
+        future.set_result(found)
 
 
 _current: dict[Any, _LookUp[Any, Any]] = {}

@@ -58,10 +58,10 @@ def situations_of(user_ids: Collection[int]) -> dict[int, tuple[SessionState | N
     Most users have none, and are not worth the large query.
     """
     sessions: dict[int, list[ChargingSession]] = {user_id: [] for user_id in user_ids}
-    theirs = ChargingSession.objects.filter(Among("user_id", user_ids), status__in=ChargingSession.OPEN)
-    keys = list(theirs.values_list("pk", flat=True).order_by())
-    open_ones = with_relations(ChargingSession.objects.filter(Among("pk", keys))).order_by("-pk")
-    for session in open_ones.only(*_SHOWN) if keys else ():
+    open_ones = ChargingSession.objects.filter(status__in=ChargingSession.OPEN)
+    keys = list(open_ones.filter(Among("user_id", user_ids)).values_list("pk", flat=True).order_by())
+    theirs = with_relations(open_ones.filter(Among("pk", keys))).order_by("-pk")  # open still
+    for session in theirs.only(*_SHOWN) if keys else ():
         assert session.user_id is not None  # it is one of those
         sessions[session.user_id].append(session)
     states = states_of([each[0] for each in sessions.values() if each])

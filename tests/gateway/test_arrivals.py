@@ -13,6 +13,7 @@ from chargers.events import utcnow
 from gateway import actions, arrivals, auth
 from gateway.arrivals import Arrival, arrival_of
 from gateway.auth import Claims, Refused
+from gateway.together import NothingFound, together
 from sessions import metering, queries
 from sessions.metering import Metered, Metering
 from sessions.models import ChargingSession
@@ -106,6 +107,30 @@ async def test_what_many_ask_at_once_is_asked_of_the_database_once(monkeypatch: 
     )
     assert [each.session and each.session.session_id for each in answers] == [None, session.pk, *[None] * 4]
     assert sum(map(len, asked)) == 6 and len(asked) <= 2
+
+
+def test_a_session_that_ends_while_it_is_looked_up_is_active_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    user = make_user()
+    session = make_session(user=user)
+    with_relations = queries.with_relations
+
+    def meanwhile(sessions: Any) -> Any:
+        ChargingSession.objects.filter(pk=session.pk).update(status="completed")
+        return with_relations(sessions)
+
+    monkeypatch.setattr(queries, "with_relations", meanwhile)
+    assert queries.situations_of([user.pk]) == {user.pk: (None, [])}
+
+
+async def test_what_goes_wrong_with_one_is_not_the_others() -> None:
+    def look_up(numbers: list[int]) -> dict[int, float]:
+        return {number: 6 / number for number in numbers if number < 4}
+
+    found = await asyncio.gather(
+        *(together(look_up, number) for number in (3, 0, 2, 9)), return_exceptions=True
+    )
+    assert (found[0], found[2]) == (2, 3)
+    assert [type(found[1]), type(found[3])] == [ZeroDivisionError, NothingFound]
 
 
 async def test_a_database_that_fails_is_told_to_all_and_the_next_are_looked_up_again(

@@ -64,6 +64,17 @@ async def two(url: str, other: str = "", prefix: str = "evcharge") -> AsyncItera
             await layer.flush()
 
 
+async def test_a_layer_that_was_flushed_begins_anew() -> None:
+    with Valkey() as redis:
+        layer = RedisLayer(url=redis.url)
+        before = layer.start()
+        await layer.flush()
+        try:
+            assert layer.start() is not before
+        finally:
+            await layer.flush()
+
+
 async def test_a_redis_that_was_killed_is_found_again_by_all_who_wait() -> None:
     """E47"""
     with Valkey() as redis:
