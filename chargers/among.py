@@ -23,11 +23,9 @@ class Among(Lookup):
 
     def as_sql(self, compiler: SQLCompiler, connection: BaseDatabaseWrapper) -> tuple[str, list[Any]]:
         column, params = self.process_lhs(compiler, connection)
+        values = json.dumps(self._values(connection))
         condition = f"{column} IN (SELECT value FROM json_each(%s))"  # noqa: S608  # a column of a model
-        return condition, [
-            *params,
-            json.dumps(self._values(connection)),
-        ]
+        return condition, [*params, values]
 
     def as_postgresql(self, compiler: SQLCompiler, connection: BaseDatabaseWrapper) -> tuple[str, list[Any]]:
         column, params = self.process_lhs(compiler, connection)

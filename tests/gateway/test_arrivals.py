@@ -91,7 +91,7 @@ async def test_who_comes_at_once_is_looked_up_at_once(monkeypatch: pytest.Monkey
 
 
 async def test_what_many_ask_at_once_is_asked_of_the_database_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The active session; who asks alone does not wait for others."""
+    """The active session."""
     asked: list[list[int]] = []
     look_up = queries.situations_of
 
